@@ -1,0 +1,142 @@
+//! The `[cluster]` sections: how the nodes find and reach each other.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    RedisUrl, Refusal,
+    error::{check_not_empty, refuse},
+};
+
+/// Names what connects the nodes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ClusterBackend {
+    /// Nothing: there is one node.
+    #[default]
+    Single,
+    /// Redis or Valkey.
+    Redis,
+}
+
+/// Names the arrangement of several Redis servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RedisMode {
+    /// Redis Cluster.
+    Cluster,
+    /// A master watched by Sentinels.
+    Sentinel,
+}
+
+/// Holds the settings of `[cluster]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cluster {
+    /// What connects the nodes: `"single"` (there is one) or `"redis"`.
+    pub backend: ClusterBackend,
+    /// A file with a secret shared by the nodes, which also signs the cursors of clients. A single node makes and keeps
+    /// its own when absent.
+    #[schemars(example = &"/run/secrets/parlor")]
+    pub secret_file: Option<PathBuf>,
+    /// The Redis or Valkey between the nodes.
+    pub redis: Redis,
+}
+
+/// Holds the settings of `[cluster.redis]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Redis {
+    /// One Redis server, as a URL (`rediss://` for TLS) or `host:port`. The backend `"redis"` needs this or
+    /// `cluster.redis.nodes`.
+    #[schemars(example = &"redis://localhost:6379")]
+    pub url: Option<RedisUrl>,
+    /// Several servers: nodes of a Redis Cluster, or Sentinels; needs `cluster.redis.mode`.
+    pub nodes: Vec<RedisUrl>,
+    /// What `cluster.redis.nodes` are: `"cluster"` or `"sentinel"`.
+    #[schemars(example = &"cluster")]
+    pub mode: Option<RedisMode>,
+    /// The name under which the Sentinels know the master; needed by the mode `"sentinel"`.
+    #[schemars(example = &"mymaster")]
+    pub master: Option<String>,
+    /// The first part of every key and channel; lets several clusters of Parlor share one Redis.
+    pub prefix: String,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self {
+            url: None,
+            nodes: Vec::new(),
+            mode: None,
+            master: None,
+            prefix: "parlor".to_owned(),
+        }
+    }
+}
+
+impl Cluster {
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        check_not_empty(
+            "cluster.secret_file",
+            self.secret_file.as_deref().map(AsRef::as_ref),
+        )?;
+        self.redis.check()
+    }
+}
+
+impl Redis {
+    /// Tells whether no server is named.
+    pub(crate) const fn is_unset(&self) -> bool {
+        self.url.is_none() && self.nodes.is_empty()
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        check_not_empty(
+            "cluster.redis.master",
+            self.master.as_deref().map(AsRef::as_ref),
+        )?;
+        // Braces would change which part of a key Redis Cluster hashes.
+        if self.prefix.is_empty()
+            || !self
+                .prefix
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && !b"{}*?[]\\".contains(&b))
+        {
+            return refuse(
+                "cluster.redis.prefix",
+                "must be visible ASCII characters other than {}*?[]\\, at least one",
+            );
+        }
+        if self.url.is_some() && !self.nodes.is_empty() {
+            return refuse(
+                "cluster.redis.nodes",
+                "must be left out, because cluster.redis.url is set",
+            );
+        }
+        match (self.nodes.is_empty(), self.mode) {
+            (false, None) => refuse(
+                "cluster.redis.mode",
+                "must be set, because cluster.redis.nodes is",
+            ),
+            (true, Some(_)) => refuse(
+                "cluster.redis.nodes",
+                "must be set, because cluster.redis.mode is",
+            ),
+            _ => Ok(()),
+        }?;
+        match (self.mode == Some(RedisMode::Sentinel), &self.master) {
+            (true, None) => refuse(
+                "cluster.redis.master",
+                "must be set, because cluster.redis.mode is \"sentinel\"",
+            ),
+            (false, Some(_)) => refuse(
+                "cluster.redis.master",
+                "is for cluster.redis.mode \"sentinel\" only",
+            ),
+            _ => Ok(()),
+        }
+    }
+}

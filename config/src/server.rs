@@ -1,0 +1,103 @@
+//! The `[server]` section: listeners and threads.
+
+use std::num::NonZeroUsize;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{HostPort, Refusal, error::refuse};
+
+/// Holds the settings of `[server]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// The public listener, as `host:port`; port 0 takes a free one. The default is reached from this machine only.
+    pub listen: HostPort,
+    /// The listener for the other nodes, kept off the public network; needs `cluster.secret_file`. Off when absent.
+    #[schemars(example = &"10.0.0.1:8081")]
+    pub internal_listen: Option<HostPort>,
+    /// The web origins whose pages may connect, besides the server's own, each as a browser sends it:
+    /// `["https://chat.example.org"]`.
+    pub allowed_origins: Vec<String>,
+    /// A listener of their own for `/health/*`, `/metrics` and `/admin/*`; they then leave the public one. Off when absent.
+    #[schemars(example = &"127.0.0.1:8082")]
+    pub operations_listen: Option<HostPort>,
+    /// Worker threads; one per core when absent.
+    #[schemars(example = 4)]
+    pub workers: Option<NonZeroUsize>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: HostPort::loopback(8080),
+            internal_listen: None,
+            allowed_origins: Vec::new(),
+            operations_listen: None,
+            workers: None,
+        }
+    }
+}
+
+impl Server {
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        match self
+            .allowed_origins
+            .iter()
+            .find(|origin| !is_origin(origin))
+        {
+            Some(origin) => refuse(
+                "server.allowed_origins",
+                format!(
+                    "\"{origin}\" is not an origin: scheme://host or scheme://host:port, in lower case, without a path"
+                ),
+            ),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Tells whether `text` is the serialised form of an origin (RFC 6454 §6.2). `null` is none: a browser sends it for
+/// pages of unknown origin.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else {
+        return false;
+    };
+    let allowed = |b: u8| b.is_ascii_graphic() && !b.is_ascii_uppercase() && !b"/*?#@".contains(&b);
+    let is_scheme = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b);
+    !scheme.is_empty()
+        && scheme.bytes().all(is_scheme)
+        && !host.is_empty()
+        && host.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_origin;
+
+    #[test]
+    fn tells_origins_from_other_texts() {
+        for text in [
+            "https://chat.example.org",
+            "http://localhost:5173",
+            "http://[::1]:80",
+            "capacitor://localhost",
+        ] {
+            assert!(is_origin(text), "{text}");
+        }
+        for text in [
+            "",
+            "null",
+            "*",
+            "https://",
+            "://a",
+            "https://a/",
+            "https://*.a",
+            "HTTPS://a",
+            "https://A",
+            "a.org",
+        ] {
+            assert!(!is_origin(text), "{text}");
+        }
+    }
+}
