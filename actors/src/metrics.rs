@@ -1,0 +1,319 @@
+//! What a node counts about itself, for operators.
+//!
+//! Owns every metric's name and help text ([`MetricName`]), the handles the behaviour moves, and their exposition.
+//!
+//! Invariants:
+//! - M-1: each name stands once, in one table, and never changes its meaning.
+//! - M-2: labels come from closed sets (codes, route patterns, statuses), so that what a client sends makes no series.
+//!
+//! Deliberately absent: serving the exposition (the HTTP module does), and names of users or rooms.
+
+use std::sync::Arc;
+
+use parlor_schema::{CloseCode, ErrorCode};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Metric, Registry, Unit},
+};
+
+/// What stands before every name.
+pub const METRIC_PREFIX: &str = "parlor";
+
+macro_rules! metric_names {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $unit:expr, $help:literal;)*) => {
+        /// The metrics, without prefix, unit and `_total`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum MetricName { $(#[doc = $help] $name,)* }
+
+        impl MetricName {
+            /// Every metric, in the order of the exposition.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// Returns the name, without prefix, unit and `_total`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// Returns the help text.
+            #[must_use]
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$name => $help,)* }
+            }
+
+            /// Returns the unit, which ends the name.
+            #[must_use]
+            pub const fn unit(self) -> Option<Unit> {
+                match self { $(Self::$name => $unit,)* }
+            }
+        }
+    };
+}
+
+// The exposition ends each help text with a full stop of its own.
+metric_names! {
+    Connections = "connections", None, "Sockets open now";
+    Sessions = "sessions", None, "Authenticated connections now";
+    Rooms = "rooms", None, "Rooms active on this node now";
+    Appends = "appends", None, "Appends that the timeline store took";
+    AppendConflicts = "append_conflicts", None, "Appends that found another head";
+    AppendUnknown = "append_unknown", None, "Appends whose outcome the store did not tell";
+    AppendRefused = "append_refused", None, "Appends that the store refused, nothing stored";
+    AppendSeconds = "append", Some(Unit::Seconds), "Time from an append to the store's answer";
+    BatchEvents = "batch_events", None, "Events in one append";
+    Deliveries = "deliveries", None, "Events given to sessions";
+    QueueBytes = "queue", Some(Unit::Bytes), "Bytes waiting for sockets now";
+    Gaps = "gaps", None, "Gap frames sent";
+    Pulls = "pulls", None, "Reads of the log by sessions that are behind";
+    ReceiptsFlushed = "receipts_flushed", None, "Receipts written to the store";
+    EphemeralDropped = "ephemeral_dropped", None, "Typing, presence and receipt frames dropped under pressure";
+    FramesIn = "frames_in", None, "Frames received from clients";
+    Refusals = "refusals", None, "Frames and requests refused, by code";
+    Closes = "closes", None, "Connections closed by the server, by close code";
+    Requests = "requests", None, "HTTP requests answered, by method, route and status";
+}
+
+/// The labels of one HTTP series.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// The method.
+    pub method: String,
+    /// The route's pattern, never a path.
+    pub route: String,
+    /// The status answered.
+    pub status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CodeLabel {
+    code: String,
+}
+
+/// Holds a handle of every metric of one node; a handle is moved from any thread.
+#[derive(Debug)]
+pub struct Metrics {
+    /// Sockets open now.
+    pub connections: Gauge,
+    /// Authenticated connections now.
+    pub sessions: Gauge,
+    /// Rooms active on this node now.
+    pub rooms: Gauge,
+    /// Appends that the timeline store took.
+    pub appends: Counter,
+    /// Appends that found another head.
+    pub append_conflicts: Counter,
+    /// Appends whose outcome the store did not tell.
+    pub append_unknown: Counter,
+    /// Appends that the store refused, nothing stored.
+    pub append_refused: Counter,
+    /// Seconds from an append to the store's answer.
+    pub append_seconds: Histogram,
+    /// Events in one append.
+    pub batch_events: Histogram,
+    /// Events given to sessions.
+    pub deliveries: Counter,
+    /// Bytes waiting for sockets now.
+    pub queue_bytes: Gauge,
+    /// Gap frames sent.
+    pub gaps: Counter,
+    /// Reads of the log by sessions that are behind.
+    pub pulls: Counter,
+    /// Receipts written to the store.
+    pub receipts_flushed: Counter,
+    /// Typing, presence and receipt frames dropped under pressure.
+    pub ephemeral_dropped: Counter,
+    /// Frames received from clients.
+    pub frames_in: Counter,
+    /// HTTP requests answered.
+    pub requests: Family<RequestLabels, Counter>,
+    refusals: Family<CodeLabel, Counter>,
+    closes: Family<CodeLabel, Counter>,
+    registry: Registry,
+}
+
+impl Metrics {
+    /// Makes the metrics of one node, all at 0.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        let mut metrics = Self {
+            connections: Gauge::default(),
+            sessions: Gauge::default(),
+            rooms: Gauge::default(),
+            appends: Counter::default(),
+            append_conflicts: Counter::default(),
+            append_unknown: Counter::default(),
+            append_refused: Counter::default(),
+            // 0.1 ms to 13 s, each twice the one before: an fsync takes from one to some tens of milliseconds.
+            append_seconds: Histogram::new(exponential_buckets(0.000_1, 2.0, 18)),
+            // 1 to 128, the largest batch (`limits::APPEND_EVENTS_MAX`).
+            batch_events: Histogram::new(exponential_buckets(1.0, 2.0, 8)),
+            deliveries: Counter::default(),
+            queue_bytes: Gauge::default(),
+            gaps: Counter::default(),
+            pulls: Counter::default(),
+            receipts_flushed: Counter::default(),
+            ephemeral_dropped: Counter::default(),
+            frames_in: Counter::default(),
+            requests: Family::default(),
+            refusals: Family::default(),
+            closes: Family::default(),
+            registry: Registry::with_prefix(METRIC_PREFIX),
+        };
+        metrics.register_all();
+        metrics.touch_codes();
+        Arc::new(metrics)
+    }
+
+    /// Counts one refusal.
+    pub fn refused(&self, code: ErrorCode) {
+        self.refusals.get_or_create(&code.into()).inc();
+    }
+
+    /// Counts one connection that the server closed.
+    pub fn closed(&self, code: CloseCode) {
+        self.closes.get_or_create(&code.into()).inc();
+    }
+
+    /// Writes all metrics as OpenMetrics text.
+    ///
+    /// # Panics
+    /// Never: writing to a string succeeds.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry).expect("invariant: writing to a string succeeds");
+        out
+    }
+
+    fn register_all(&mut self) {
+        use MetricName as N;
+        self.register(N::Connections, self.connections.clone());
+        self.register(N::Sessions, self.sessions.clone());
+        self.register(N::Rooms, self.rooms.clone());
+        self.register(N::Appends, self.appends.clone());
+        self.register(N::AppendConflicts, self.append_conflicts.clone());
+        self.register(N::AppendUnknown, self.append_unknown.clone());
+        self.register(N::AppendRefused, self.append_refused.clone());
+        self.register(N::AppendSeconds, self.append_seconds.clone());
+        self.register(N::BatchEvents, self.batch_events.clone());
+        self.register(N::Deliveries, self.deliveries.clone());
+        self.register(N::QueueBytes, self.queue_bytes.clone());
+        self.register(N::Gaps, self.gaps.clone());
+        self.register(N::Pulls, self.pulls.clone());
+        self.register(N::ReceiptsFlushed, self.receipts_flushed.clone());
+        self.register(N::EphemeralDropped, self.ephemeral_dropped.clone());
+        self.register(N::FramesIn, self.frames_in.clone());
+        self.register(N::Refusals, self.refusals.clone());
+        self.register(N::Closes, self.closes.clone());
+        self.register(N::Requests, self.requests.clone());
+    }
+
+    fn register(&mut self, name: MetricName, metric: impl Metric) {
+        match name.unit() {
+            None => self.registry.register(name.as_str(), name.help(), metric),
+            Some(unit) => {
+                self.registry
+                    .register_with_unit(name.as_str(), name.help(), unit, metric);
+            }
+        }
+    }
+
+    /// Makes the series of every code, so that a rate over them starts at 0 and not at the first refusal.
+    fn touch_codes(&self) {
+        for code in ErrorCode::ALL {
+            drop(self.refusals.get_or_create(&(*code).into()));
+        }
+        for code in CloseCode::ALL {
+            drop(self.closes.get_or_create(&(*code).into()));
+        }
+    }
+}
+
+impl From<ErrorCode> for CodeLabel {
+    fn from(code: ErrorCode) -> Self {
+        Self {
+            code: code.as_str().to_owned(),
+        }
+    }
+}
+
+impl From<CloseCode> for CodeLabel {
+    fn from(code: CloseCode) -> Self {
+        Self {
+            code: code.number().to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels() -> RequestLabels {
+        RequestLabels {
+            method: "GET".into(),
+            route: "/v1/rooms/{room_id}".into(),
+            status: 404,
+        }
+    }
+
+    #[test]
+    fn every_name_is_in_the_exposition_once_with_its_help() {
+        let metrics = Metrics::new();
+        // A family without a series is left out of the exposition.
+        drop(metrics.requests.get_or_create(&labels()));
+        let text = metrics.encode();
+        for name in MetricName::ALL {
+            let unit = name
+                .unit()
+                .map_or_else(String::new, |u| format!("_{}", u.as_str()));
+            let help = format!(
+                "# HELP {METRIC_PREFIX}_{}{unit} {}.\n",
+                name.as_str(),
+                name.help()
+            );
+            assert_eq!(text.matches(&help).count(), 1, "{help}{text}");
+        }
+        assert_eq!(
+            text.matches("# TYPE ").count(),
+            MetricName::ALL.len(),
+            "a metric outside the table"
+        );
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn what_is_counted_is_shown() {
+        let metrics = Metrics::new();
+        metrics.sessions.inc();
+        metrics.queue_bytes.set(7);
+        metrics.appends.inc_by(3);
+        metrics.append_seconds.observe(0.003);
+        metrics.batch_events.observe(2.0);
+        metrics.refused(ErrorCode::Muted);
+        metrics.closed(CloseCode::TooSlow);
+        metrics.requests.get_or_create(&labels()).inc();
+        let text = metrics.encode();
+        for line in [
+            "parlor_sessions 1",
+            "parlor_queue_bytes 7",
+            "parlor_appends_total 3",
+            "parlor_append_seconds_bucket{le=\"0.0032\"} 1",
+            "parlor_append_seconds_count 1",
+            "parlor_batch_events_bucket{le=\"1.0\"} 0",
+            "parlor_batch_events_bucket{le=\"128.0\"} 1",
+            "parlor_refusals_total{code=\"muted\"} 1",
+            "parlor_refusals_total{code=\"internal\"} 0",
+            "parlor_closes_total{code=\"4501\"} 1",
+            "parlor_requests_total{method=\"GET\",route=\"/v1/rooms/{room_id}\",status=\"404\"} 1",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+    }
+}
