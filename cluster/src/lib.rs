@@ -1,1 +1,18 @@
-//! Placeholder.
+//! The outside of Parlor: what stands behind the ports of `parlor-schema`.
+//!
+//! Owns the adapters, one per file:
+//! - `embedded`: [`EmbeddedStore`] (timeline and directory in one file, for one node);
+//! - `memory`: [`MemoryStore`], [`MemoryBus`], [`SingleMembership`], [`SystemClock`], [`RandomIds`].
+//!
+//! Invariants:
+//! - C-1: adapters know ports, never the behaviour that calls them.
+//! - C-2: only `memory::clock` reads the time of day, only `memory::ids` asks the system for chance.
+//!
+//! Deliberately absent: choosing adapters (the server's wiring), behaviour (`parlor-actors`).
+
+mod account;
+pub mod embedded;
+pub mod memory;
+
+pub use embedded::{EmbeddedStats, EmbeddedStore, OpenError};
+pub use memory::{MemoryBus, MemoryStore, RandomIds, SingleMembership, SystemClock};

@@ -1,0 +1,214 @@
+//! The embedded store: timeline and directory in one redb file, for one node.
+//!
+//! Owns the file, the writer's thread and the bound on readers.
+//!
+//! Invariants:
+//! - B-1: what is answered is on disk: one transaction, one `fdatasync`, then the answers (T-3).
+//! - B-2: one open store per folder, in whatever process.
+//! - B-3: a row that is not what was written is `Damaged`, naming file, table and row; never another record.
+//! - B-4: after an error of the disk the store opens its file again by itself; a full disk refuses writes, not reads.
+//!
+//! Limits: trusts `fdatasync`. Where a disk fails it once and then claims success, what was written in between is only as safe as that
+//! claim. After a crash redb reads the whole file before it opens, which takes about a second per few hundred megabytes.
+//!
+//! Deliberately absent: caches (redb has one; the room's recent ring is the actors'), compaction, deletion by age.
+
+mod error;
+mod job;
+mod key;
+mod medium;
+mod rooms;
+mod row;
+mod stats;
+mod table;
+mod timeline;
+mod users;
+mod vault;
+mod writer;
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use parlor_schema::port::{PortFuture, StoreError};
+use redb::StorageBackend;
+use tokio::sync::{Semaphore, oneshot};
+
+pub use error::OpenError;
+pub use stats::EmbeddedStats;
+
+use error::Fault;
+use job::Work;
+use medium::Medium;
+use stats::Counters;
+use table::{ReadTables, WriteTables};
+use vault::{ReadError, Vault};
+use writer::Writer;
+
+/// Reads that run at one time, each on a thread of tokio's blocking pool.
+const READERS: usize = 8;
+/// Reads that may wait for their turn; one more is `Unavailable`.
+const READERS_WAITING: usize = 4096;
+/// How often a read asks for the database to be opened again before it gives up.
+const READ_ATTEMPTS: usize = 3;
+
+/// A timeline and directory in one file, for one node.
+///
+/// Reads must be awaited inside a tokio runtime. Writes take effect in the order of the calls, whether or not their futures are awaited.
+pub struct EmbeddedStore {
+    vault: Arc<Vault>,
+    writer: Writer,
+    counters: Arc<Counters>,
+    readers: Semaphore,
+    waiting: AtomicUsize,
+}
+
+impl EmbeddedStore {
+    /// Opens the store in `folder`, making both where they are not there.
+    ///
+    /// Blocks; after a crash for as long as reading the whole file takes.
+    ///
+    /// # Errors
+    /// The folder is in use, the file is damaged, or the system refused.
+    pub fn open(folder: &Path) -> Result<Arc<Self>, OpenError> {
+        Self::start(Medium::folder(folder)?)
+    }
+
+    /// Opens the store in a backend that `make` makes, now and each time it has to be opened again; `name` stands for the file in errors.
+    ///
+    /// Serves tests that need a disk which fails. Nothing keeps a second store from the same backend.
+    ///
+    /// # Errors
+    /// The backend cannot be made, or holds something that is not a whole store.
+    pub fn open_with_backend<B: StorageBackend>(
+        name: &str,
+        make: impl Fn() -> io::Result<B> + Send + Sync + 'static,
+    ) -> Result<Arc<Self>, OpenError> {
+        Self::start(Medium::backend(name, make))
+    }
+
+    fn start(medium: Medium) -> Result<Arc<Self>, OpenError> {
+        let vault = Arc::new(Vault::open(medium)?);
+        let counters = Arc::new(Counters::default());
+        let writer = Writer::start(Arc::clone(&vault), Arc::clone(&counters))
+            .map_err(|error| OpenError::io(vault.file(), error))?;
+        Ok(Arc::new(Self {
+            vault,
+            writer,
+            counters,
+            readers: Semaphore::new(READERS),
+            waiting: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Finishes what is queued, closes the file and lets the folder go; what comes later is `Unavailable`.
+    ///
+    /// Blocks for as long as the queued transactions take. Dropping the store does the same.
+    pub fn close(&self) {
+        self.writer.stop();
+    }
+
+    /// Returns what the store has counted.
+    #[must_use]
+    pub fn stats(&self) -> EmbeddedStats {
+        self.counters.read()
+    }
+
+    /// Queues a write now; the future only waits for its answer.
+    fn write<T, F>(&self, bytes: usize, function: F) -> PortFuture<'static, Result<T, StoreError>>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut WriteTables<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        self.write_or(bytes, function, Err)
+    }
+
+    /// As [`Self::write`]; `unknown` is the answer when nobody can tell whether it was stored.
+    fn write_or<T, F>(
+        &self,
+        bytes: usize,
+        function: F,
+        unknown: fn(StoreError) -> Result<T, StoreError>,
+    ) -> PortFuture<'static, Result<T, StoreError>>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut WriteTables<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        self.writer
+            .submit(Box::new(Work::new(bytes, function, unknown, reply)));
+        Box::pin(async move {
+            match answer.await {
+                Ok(answer) => answer,
+                // The writer's thread died between taking the job and answering it.
+                Err(_) => unknown(StoreError::Unavailable("store thread ended".into())),
+            }
+        })
+    }
+
+    /// Runs a read on the blocking pool.
+    fn read<T, F>(&self, look: F) -> PortFuture<'_, Result<T, StoreError>>
+    where
+        T: Send + 'static,
+        F: Fn(&mut ReadTables) -> Result<T, Fault> + Send + Sync + 'static,
+    {
+        let look = Arc::new(look);
+        Box::pin(async move {
+            let _place = Place::take(&self.waiting)?;
+            let _permit = self
+                .readers
+                .acquire()
+                .await
+                .map_err(|_| StoreError::Unavailable("store is closed".into()))?;
+            let mut attempt = 1;
+            loop {
+                let vault = Arc::clone(&self.vault);
+                let look = Arc::clone(&look);
+                let looked = tokio::task::spawn_blocking(move || vault.read(&*look)).await;
+                match looked {
+                    Ok(Ok(found)) => return Ok(found),
+                    Ok(Err(ReadError::Final(error))) => return Err(error),
+                    Ok(Err(ReadError::Latched { generation, error })) => {
+                        if attempt == READ_ATTEMPTS {
+                            return Err(error);
+                        }
+                        attempt += 1;
+                        self.writer.reopen(generation).await;
+                    }
+                    Err(error) => return Err(StoreError::Unavailable(error.to_string())),
+                }
+            }
+        })
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A place among the reads that wait or run.
+struct Place<'a>(&'a AtomicUsize);
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a AtomicUsize) -> Result<Self, StoreError> {
+        let place = Self(waiting);
+        if waiting.fetch_add(1, Ordering::Relaxed) < READERS + READERS_WAITING {
+            Ok(place)
+        } else {
+            Err(StoreError::Unavailable("too many reads at one time".into()))
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

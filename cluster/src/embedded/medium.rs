@@ -1,0 +1,168 @@
+//! Where the store's bytes are: a folder on disk, or a backend given by a test.
+//!
+//! Invariants:
+//! - M-1: a folder is held by one open store at a time, in whatever process, from before its file is touched until the store is closed.
+//! - M-2: a file under its final name is a whole store: it is made under another name, and renamed when it is complete and synced.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use redb::{Builder, Database, StorageBackend};
+
+use super::error::OpenError;
+
+const FILE: &str = "parlor.redb";
+const FILE_NEW: &str = "parlor.redb.new";
+const FILE_LOCK: &str = "parlor.lock";
+const FILE_PROBE: &str = "parlor.probe";
+
+/// Memory for pages; half of it may hold what a transaction has not written yet.
+const CACHE_BYTES: usize = 128 << 20;
+
+/// Written and deleted again before a disk that refused is trusted again.
+const PROBE_BYTES_MIN: usize = 4 << 20;
+
+type Open = Box<dyn Fn() -> Result<Database, OpenError> + Send + Sync>;
+
+/// A place that a database can be opened in, again and again.
+pub(super) struct Medium {
+    file: PathBuf,
+    folder: Option<PathBuf>,
+    open: Open,
+    lock: Mutex<Option<File>>,
+}
+
+impl Medium {
+    /// Takes a folder, making it and an empty store where there is none.
+    pub(super) fn folder(folder: &Path) -> Result<Self, OpenError> {
+        fs::create_dir_all(folder).map_err(|error| OpenError::io(folder, error))?;
+        let lock = lock(folder)?;
+        let file = folder.join(FILE);
+        let present = file
+            .try_exists()
+            .map_err(|error| OpenError::io(&file, error))?;
+        if !present {
+            create(folder, &file)?;
+        }
+        let path = file.clone();
+        Ok(Self {
+            file,
+            folder: Some(folder.to_owned()),
+            // `open`, not `create`: a file that vanished must not come back empty.
+            open: Box::new(move || {
+                builder()
+                    .open(&path)
+                    .map_err(|error| OpenError::engine(&path, error.into()))
+            }),
+            lock: Mutex::new(Some(lock)),
+        })
+    }
+
+    /// Takes a backend; `name` stands for the file in errors.
+    pub(super) fn backend<B: StorageBackend>(
+        name: &str,
+        make: impl Fn() -> io::Result<B> + Send + Sync + 'static,
+    ) -> Self {
+        let file = PathBuf::from(name);
+        let path = file.clone();
+        Self {
+            file,
+            folder: None,
+            open: Box::new(move || {
+                let backend = make().map_err(|error| OpenError::io(&path, error))?;
+                builder()
+                    .create_with_backend(backend)
+                    .map_err(|error| OpenError::engine(&path, error.into()))
+            }),
+            lock: Mutex::new(None),
+        }
+    }
+
+    /// Returns the file, for errors.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Opens the database.
+    pub(super) fn open(&self) -> Result<Database, OpenError> {
+        super::vault::unpanicked(|| (self.open)())
+            .unwrap_or_else(|reason| Err(OpenError::damaged(&self.file, reason)))
+    }
+
+    /// Tries whether the disk takes `bytes` more.
+    pub(super) fn probe(&self, bytes: usize) -> io::Result<()> {
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
+        let path = folder.join(FILE_PROBE);
+        let tried = write_through(&path, bytes.max(PROBE_BYTES_MIN));
+        let removed = fs::remove_file(&path);
+        tried.and(removed)
+    }
+
+    /// Lets the folder go.
+    pub(super) fn release(&self) {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        *lock = None;
+    }
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+fn lock(folder: &Path) -> Result<File, OpenError> {
+    let path = folder.join(FILE_LOCK);
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|error| OpenError::io(&path, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            folder: folder.to_owned(),
+        }),
+        Err(TryLockError::Error(error)) => Err(OpenError::io(&path, error)),
+    }
+}
+
+/// Makes an empty store. Killed at any point it leaves either no store or a whole one.
+fn create(folder: &Path, file: &Path) -> Result<(), OpenError> {
+    let new = folder.join(FILE_NEW);
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(OpenError::io(&new, error));
+        }
+        _ => {}
+    }
+    let made = builder().create(&new).map_err(redb::Error::from);
+    made.and_then(|database| database.close().map_err(redb::Error::from))
+        .map_err(|error| OpenError::engine(&new, error))?;
+    fs::rename(&new, file)
+        .and_then(|()| File::open(folder)?.sync_all())
+        .and_then(|()| match folder.canonicalize()?.parent() {
+            Some(parent) => File::open(parent)?.sync_all(),
+            None => Ok(()),
+        })
+        .map_err(|error| OpenError::io(file, error))
+}
+
+fn write_through(path: &Path, bytes: usize) -> io::Result<()> {
+    const BLOCK: [u8; 64 << 10] = [1; 64 << 10];
+    let mut file = File::create(path)?;
+    let mut left = bytes;
+    while left > 0 {
+        let now = left.min(BLOCK.len());
+        file.write_all(&BLOCK[..now])?;
+        left -= now;
+    }
+    file.sync_all()
+}

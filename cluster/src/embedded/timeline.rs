@@ -1,0 +1,140 @@
+//! The timeline of the embedded store.
+//!
+//! Invariant L-1: a room's head is the position of its last row; there is no second record of it that could differ.
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use parlor_schema::{
+    Event, RoomId, Seq, Timestamp,
+    port::{Append, Direction, PortFuture, ReadRange, StoreError, Timeline},
+};
+
+use super::{
+    EmbeddedStore,
+    error::Fault,
+    key, row,
+    table::{Order, Rows, Table},
+};
+
+impl Timeline for EmbeddedStore {
+    /// Events that are not numbered from `expected_head + 1` are the caller's fault: `Damaged`, because no retry can heal it.
+    fn append(
+        &self,
+        room: RoomId,
+        expected_head: Seq,
+        events: Vec<Event>,
+    ) -> PortFuture<'_, Result<Append, StoreError>> {
+        let numbered = events
+            .iter()
+            .zip(1..)
+            .all(|(event, place)| event.seq.get() == expected_head.get() + place);
+        if !numbered {
+            let text = format!("append to room {room} is not numbered from {expected_head} on");
+            return Box::pin(async move { Err(StoreError::Damaged(text)) });
+        }
+        let bytes = events.iter().map(Event::weight).sum();
+        self.write_or(
+            bytes,
+            move |tables| {
+                let head = head(tables, room)?;
+                if head != expected_head {
+                    return Ok(Append::Conflict { head });
+                }
+                for event in &events {
+                    let key = key::event(room, event.seq);
+                    tables.put(Table::Timeline, &key, &row::seal_event(&key, event))?;
+                }
+                Ok(Append::Appended)
+            },
+            |_| Ok(Append::Unknown),
+        )
+    }
+
+    fn head(&self, room: RoomId) -> PortFuture<'_, Result<Seq, StoreError>> {
+        self.read(move |tables| head(tables, room))
+    }
+
+    fn read(
+        &self,
+        room: RoomId,
+        range: ReadRange,
+    ) -> PortFuture<'_, Result<Vec<Arc<Event>>, StoreError>> {
+        EmbeddedStore::read(self, move |tables| read(tables, room, range))
+    }
+
+    fn seq_at(&self, room: RoomId, at: Timestamp) -> PortFuture<'_, Result<Seq, StoreError>> {
+        EmbeddedStore::read(self, move |tables| {
+            // Times never fall within a room, so halving finds the first that is not before `at`.
+            let (mut low, mut high) = (Seq::FIRST, head(tables, room)?.next());
+            while low < high {
+                let middle = low.plus(high.since(low) / 2);
+                let key = key::event(room, middle);
+                let Some(row) = tables.get(Table::Timeline, &key)? else {
+                    return Err(hole(room, middle));
+                };
+                if row::unseal_event(&key, middle, &row)?.sent_at < at {
+                    low = middle.next();
+                } else {
+                    high = middle;
+                }
+            }
+            Ok(low)
+        })
+    }
+}
+
+fn head(tables: &mut impl Rows, room: RoomId) -> Result<Seq, Fault> {
+    let mut head = Seq::ZERO;
+    let all = key::events(room, Seq::ZERO, Seq::MAX);
+    tables.scan(Table::Timeline, all, Order::Falling, &mut |key, _| {
+        head = key::seq_of(key).unwrap_or(Seq::ZERO);
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(head)
+}
+
+fn read(tables: &mut impl Rows, room: RoomId, range: ReadRange) -> Result<Vec<Arc<Event>>, Fault> {
+    let order = match range.direction {
+        Direction::Up => Order::Rising,
+        Direction::Down => Order::Falling,
+    };
+    let from = range.from.max(Seq::FIRST);
+    let mut expected = match range.direction {
+        Direction::Up => Some(from),
+        Direction::Down => None,
+    };
+    let mut events = Vec::new();
+    let mut bytes = 0_usize;
+    let keys = key::events(room, from, range.to);
+    tables.scan(Table::Timeline, keys, order, &mut |key, row| {
+        if events.len() >= range.limit {
+            return Ok(ControlFlow::Break(()));
+        }
+        let seq = key::seq_of(key).unwrap_or(Seq::ZERO);
+        if let Some(expected) = expected.filter(|expected| *expected != seq) {
+            return Err(hole(room, expected));
+        }
+        let event = row::unseal_event(key, seq, row)?;
+        bytes = bytes.saturating_add(event.weight());
+        if bytes > range.bytes && !events.is_empty() {
+            return Ok(ControlFlow::Break(()));
+        }
+        events.push(Arc::new(event));
+        expected = Some(match order {
+            Order::Rising => seq.next(),
+            Order::Falling => seq.prev(),
+        });
+        Ok(ControlFlow::Continue(()))
+    })?;
+    if order == Order::Falling {
+        events.reverse();
+    }
+    Ok(events)
+}
+
+fn hole(room: RoomId, seq: Seq) -> Fault {
+    Fault::Row(format!(
+        "{}: not there, though a later one is",
+        Table::Timeline.describe(&key::event(room, seq))
+    ))
+}
