@@ -5,17 +5,20 @@
 //! Invariants:
 //! - F-1: every `type` text stands in exactly one table; [`ClientFrame::TYPES`] and [`server::ServerFrame::TYPES`] list them.
 //! - F-2: reading never panics and never keeps more than the frame's own bytes, whatever arrives.
-//! - F-3: unknown payload fields are ignored; `null` means absent, except where it clears ([`clearable`]).
+//! - F-3: every struct is read from an object, every word from a string, every whole number from an integer literal; nothing else will do.
+//! - F-4: unknown payload fields are ignored; `null` means absent, except where it clears ([`clearable`]).
 
 pub mod ack;
 pub mod body;
 pub mod clearable;
 pub mod client;
 pub mod hello;
+mod number;
 mod object;
 mod read;
 pub mod refusal;
 pub mod server;
+mod word;
 
 pub use ack::Ack;
 pub use client::ClientFrame;

@@ -9,6 +9,7 @@
 //!
 //! Deliberately absent: adapters (`parlor-cluster`), behaviour (`parlor-actors`), settings (`parlor-config`).
 
+pub mod asyncapi;
 pub mod code;
 pub mod envelope;
 pub mod event;
@@ -21,6 +22,7 @@ pub mod room;
 pub mod seq;
 pub mod time;
 
+pub use asyncapi::{asyncapi, client_schema, server_schema};
 pub use code::{CloseCode, ErrorCode};
 pub use event::{Event, EventKind};
 pub use id::{BootId, DeviceId, EventId, LoginId, MsgId, NodeId, RoomId, SessionId, UserId};

@@ -4,6 +4,8 @@
 pub const ID_BYTES_MAX: usize = 128;
 /// Bytes of a `msg_id` that an error still echoes, even when it is not a UUID.
 pub const MSG_ID_ECHO_BYTES_MAX: usize = 128;
+/// Bytes of the message of a refusal that quotes what the client sent.
+pub const REFUSAL_MESSAGE_BYTES_MAX: usize = 256;
 /// Bytes of a room or user name: one line of any user interface.
 pub const NAME_BYTES_MAX: usize = 256;
 /// Bytes of a room topic, a reason or a presence text: a short paragraph.
@@ -12,6 +14,9 @@ pub const TOPIC_BYTES_MAX: usize = 1024;
 pub const AVATAR_BYTES_MAX: usize = 2048;
 /// Users named at a room's creation or in one invitation; fits one append.
 pub const USERS_PER_FRAME_MAX: usize = 100;
+/// Arrays and objects inside each other in `body.data`: JSON readers that stop at 128 levels, the common limit, still read
+/// the message inside a history answer.
+pub const BODY_DATA_DEPTH_MAX: usize = 100;
 /// Mentions in one message.
 pub const MENTIONS_MAX: usize = 100;
 /// Above this many members `@room` needs a moderator.

@@ -4,7 +4,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Refusal, body::MessageBody, clearable, hello::Hello, hello::PresenceSetting, object, read,
+    Refusal, body::MessageBody, clearable, hello::Hello, hello::PresenceSetting, number, object,
+    read, word,
 };
 use crate::{DeviceId, ErrorCode, Role, RoomId, RoomKind, Seq, Timestamp, UserId, room::Mode};
 
@@ -40,6 +41,12 @@ macro_rules! client_frames {
             #[must_use]
             pub const fn needs_msg_id(&self) -> bool {
                 match self { $(Self::$name(_) => client_frames!(@ $repeat),)* }
+            }
+
+            /// Tells the same of a `type`; false for one that is not in the table.
+            #[must_use]
+            pub fn type_needs_msg_id(kind: &str) -> bool {
+                match kind { $($text => client_frames!(@ $repeat),)* _ => false }
             }
 
             /// Appends the payload as compact JSON, known fields only.
@@ -141,6 +148,7 @@ payloads! {
     /// The payload of `room.create`.
     RoomCreate {
         /// The kind of room.
+        #[serde(deserialize_with = "word::deserialize")]
         kind: RoomKind,
         /// Its name.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -155,7 +163,8 @@ payloads! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         public: Option<bool>,
         /// How long events are kept, in milliseconds; absent: for ever.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "number::optional::deserialize", skip_serializing_if = "Option::is_none")]
+        #[schemars(range(max = 9_007_199_254_740_991_u64))]
         retention_ms: Option<u64>,
     }
 
@@ -175,8 +184,8 @@ payloads! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         public: Option<bool>,
         /// The new retention, in milliseconds.
-        #[serde(default, with = "clearable", skip_serializing_if = "Option::is_none")]
-        #[schemars(with = "Option<u64>")]
+        #[serde(default, with = "number::clearable", skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<u64>", range(max = 9_007_199_254_740_991_u64))]
         retention_ms: Option<Option<u64>>,
     }
 
@@ -209,6 +218,7 @@ payloads! {
         /// Whose role.
         user_id: UserId,
         /// The new role.
+        #[serde(deserialize_with = "word::deserialize")]
         role: Role,
     }
 
@@ -220,7 +230,7 @@ payloads! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<Seq>,
         /// `active` or `passive`; absent: active.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "word::optional::deserialize", skip_serializing_if = "Option::is_none")]
         mode: Option<Mode>,
     }
 
@@ -232,7 +242,8 @@ payloads! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<String>,
         /// How many.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "number::limit::deserialize", skip_serializing_if = "Option::is_none")]
+        #[schemars(range(min = 1))]
         limit: Option<u32>,
     }
 
@@ -245,7 +256,8 @@ payloads! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<String>,
         /// How many.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "number::limit::deserialize", skip_serializing_if = "Option::is_none")]
+        #[schemars(range(min = 1))]
         limit: Option<u32>,
     }
 
@@ -256,6 +268,8 @@ payloads! {
         /// The file's name.
         name: String,
         /// Its bytes.
+        #[serde(deserialize_with = "number::deserialize")]
+        #[schemars(range(max = 9_007_199_254_740_991_u64))]
         size: u64,
         /// Its media type.
         content_type: String,
@@ -278,10 +292,11 @@ payloads! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mentions: Option<Vec<String>>,
         /// Files.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "object::list::deserialize", skip_serializing_if = "Option::is_none")]
         attachments: Option<Vec<Attachment>>,
         /// When its body goes, in milliseconds from now.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "number::optional::deserialize", skip_serializing_if = "Option::is_none")]
+        #[schemars(range(max = 9_007_199_254_740_991_u64))]
         expires_in_ms: Option<u64>,
     }
 
@@ -303,6 +318,7 @@ payloads! {
         /// The message.
         target: Seq,
         /// For whom.
+        #[serde(deserialize_with = "word::deserialize")]
         r#for: DeleteFor,
     }
 
@@ -345,6 +361,7 @@ payloads! {
     /// The payload of `presence.set`.
     PresenceSet {
         /// The device's presence.
+        #[serde(deserialize_with = "word::deserialize")]
         status: PresenceSetting,
         /// A few words beside it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -368,7 +385,8 @@ payloads! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<Timestamp>,
         /// How many.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "number::limit::deserialize", skip_serializing_if = "Option::is_none")]
+        #[schemars(range(min = 1))]
         limit: Option<u32>,
     }
 
@@ -382,7 +400,8 @@ payloads! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<Seq>,
         /// How many.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "number::limit::deserialize", skip_serializing_if = "Option::is_none")]
+        #[schemars(range(min = 1))]
         limit: Option<u32>,
     }
 
@@ -397,7 +416,8 @@ payloads! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         before: Option<String>,
         /// How many.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "number::limit::deserialize", skip_serializing_if = "Option::is_none")]
+        #[schemars(range(min = 1))]
         limit: Option<u32>,
     }
 

@@ -1,11 +1,14 @@
 //! The handshake: `hello` and `welcome`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error, IntoDeserializer, MapAccess, SeqAccess, Visitor},
+};
 
-use super::object;
+use super::{object, word};
 use crate::{DeviceId, NodeId, RoomId, Seq, SessionId, Timestamp, UserId, room::Room};
 
 /// The first frame of a connection.
@@ -32,7 +35,11 @@ pub struct Hello {
     )]
     pub resume: Option<Resume>,
     /// The device's presence; absent: online.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "word::optional::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub presence: Option<PresenceSetting>,
 }
 
@@ -51,13 +58,82 @@ pub struct Device {
 }
 
 /// Which rooms a session wants delivered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum RoomsWanted {
     /// `all` or `none`.
     Word(RoomsWord),
     /// These; ids the user can't see are ignored.
     List(Vec<RoomId>),
+}
+
+impl<'de> Deserialize<'de> for RoomsWanted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WantedVisitor)
+    }
+}
+
+/// Reads [`RoomsWanted`] by what it is, so that the blame falls on the entry that is wrong.
+struct WantedVisitor;
+
+impl<'de> Visitor<'de> for WantedVisitor {
+    type Value = RoomsWanted;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("all, none or a list of room ids")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<RoomsWanted, E> {
+        RoomsWord::deserialize(text.into_deserializer()).map(RoomsWanted::Word)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<RoomsWanted, A::Error> {
+        let mut rooms = Vec::new();
+        while let Some(room) = list.next_element()? {
+            rooms.push(room);
+        }
+        Ok(RoomsWanted::List(rooms))
+    }
+}
+
+/// Reads a position per room or `null`; a position that is `null` is absent.
+fn positions<'de, D>(deserializer: D) -> Result<Option<BTreeMap<RoomId, Seq>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    Ok(Option::<Positions>::deserialize(deserializer)?.map(|positions| positions.0))
+}
+
+struct Positions(BTreeMap<RoomId, Seq>);
+
+impl<'de> Deserialize<'de> for Positions {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PositionsVisitor).map(Self)
+    }
+}
+
+struct PositionsVisitor;
+
+impl<'de> Visitor<'de> for PositionsVisitor {
+    type Value = BTreeMap<RoomId, Seq>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of positions by room id")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut rooms = BTreeMap::new();
+        while let Some((room, position)) = map.next_entry::<RoomId, Option<Seq>>()? {
+            // The same room in other letters too: which of the two the client means is not for the server to guess.
+            if rooms.insert(room, position).is_some() {
+                return Err(A::Error::custom("a room is there twice"));
+            }
+        }
+        Ok(rooms
+            .into_iter()
+            .filter_map(|(room, position)| Some((room, position?)))
+            .collect())
+    }
 }
 
 /// The words for [`RoomsWanted`].
@@ -74,7 +150,11 @@ pub enum RoomsWord {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Resume {
     /// Per room the highest contiguous seq; wins over the cursor.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "positions",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub rooms: Option<BTreeMap<RoomId, Seq>>,
     /// A cursor from any transport.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -52,3 +52,17 @@ pub(crate) mod optional {
         Ok(Option::<Wrapped<T>>::deserialize(deserializer)?.map(|wrapped| wrapped.0))
     }
 }
+
+/// Reads a list of objects or `null` as `Option<Vec<T>>`.
+pub(crate) mod list {
+    use super::{Deserialize, Deserializer, Wrapped};
+
+    pub(crate) fn deserialize<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+    where
+        D: Deserializer<'de>,
+        T: Deserialize<'de>,
+    {
+        let list = Option::<Vec<Wrapped<T>>>::deserialize(deserializer)?;
+        Ok(list.map(|list| list.into_iter().map(|wrapped| wrapped.0).collect()))
+    }
+}
