@@ -1,2 +1,28 @@
-//! Placeholder.
+//! The behaviour of Parlor: thin actix actors over pure states.
+//!
+//! Layout:
+//! - [`front`]: what every frame meets first, whatever transport it came by.
+//! - [`room`]: the order of a room, its members, its fan-out to threads.
+//! - [`fanout`]: from a thread to its sessions; [`subscription`]: a session's place in a room; [`line`] and [`outlet`]: a connection as its thread
+//!   sees it.
+//! - [`session`]: a connection's protocol, from `hello` on.
+//! - [`presence`]: a user's devices, merged.
+//! - [`node`]: the process among others; [`registry`]: the sessions of a user.
+//! - [`bucket`]: rate limits; [`cursor`]: signed positions; [`metrics`]: what is counted; [`ports`]: the outside.
+//!
+//! Deliberately absent: sockets, HTTP, databases, Redis, and every wall clock.
+
 pub mod bucket;
+pub mod cursor;
+pub mod fanout;
+pub mod front;
+pub mod line;
+pub mod metrics;
+pub mod node;
+pub mod outlet;
+pub mod ports;
+pub mod presence;
+pub mod registry;
+pub mod room;
+pub mod session;
+pub mod subscription;

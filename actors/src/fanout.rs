@@ -1,0 +1,342 @@
+//! The fan-out of one thread: a room sends one message per thread and batch, and this hands it to every session there.
+//!
+//! Owns the thread's list of subscriptions by room, the interest told to rooms, and the wheel that ticks every line.
+//! Its mailbox holds [`MAILBOX`] deliveries; when full, the room owes the thread a nudge and its sessions read the log.
+//!
+//! Invariants:
+//! - FO-1: a room is told of interest before any of its sessions asks it anything, so that no event falls between.
+//! - FO-2: nothing is allocated, and no lock is held, per receiver; a frame's bytes are shared.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::{Rc, Weak},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use actix::prelude::*;
+use parlor_schema::{RoomId, Seq, SessionId};
+
+use crate::{
+    line::Line,
+    metrics::Metrics,
+    ports::Ports,
+    room::{
+        ask::{Deliver, Ephemeral, Interest, WorkerId},
+        packet::{Batch, Evicts, Packet},
+        rooms::Rooms,
+    },
+    subscription::{Offer, Phase, Subscription},
+};
+
+/// Deliveries that may wait.
+pub const MAILBOX: usize = 4096;
+/// Time between two looks at every line.
+const TICK_MS: u64 = 250;
+
+static NEXT_WORKER: AtomicU64 = AtomicU64::new(1);
+
+thread_local! {
+    static LOCAL: RefCell<Option<Rc<Fanout>>> = const { RefCell::new(None) };
+}
+
+struct Place {
+    subscription: Rc<Subscription>,
+    line: Rc<Line>,
+}
+
+struct LocalRoom {
+    generation: u64,
+    places: Vec<Place>,
+}
+
+/// The fan-out of this thread.
+pub struct Fanout {
+    id: WorkerId,
+    rooms: Arc<Rooms>,
+    ports: Ports,
+    metrics: Arc<Metrics>,
+    local: RefCell<HashMap<RoomId, LocalRoom>>,
+    lines: RefCell<HashMap<SessionId, Weak<Line>>>,
+    to: RefCell<Option<Recipient<Deliver>>>,
+    queued: Cell<i64>,
+}
+
+impl Fanout {
+    /// Returns this thread's fan-out, making it when there is none.
+    #[must_use]
+    pub fn local(rooms: &Arc<Rooms>, ports: &Ports, metrics: &Arc<Metrics>) -> Rc<Self> {
+        LOCAL.with_borrow_mut(|local| {
+            // Another server in the same process (tests) has other rooms.
+            if let Some(fanout) = local
+                .as_ref()
+                .filter(|fanout| Arc::ptr_eq(&fanout.rooms, rooms))
+            {
+                return fanout.clone();
+            }
+            let fanout = Rc::new(Self {
+                id: WorkerId(NEXT_WORKER.fetch_add(1, Ordering::Relaxed)),
+                rooms: rooms.clone(),
+                ports: ports.clone(),
+                metrics: metrics.clone(),
+                local: RefCell::default(),
+                lines: RefCell::default(),
+                to: RefCell::default(),
+                queued: Cell::new(0),
+            });
+            let addr = FanoutActor(fanout.clone()).start();
+            *fanout.to.borrow_mut() = Some(addr.recipient());
+            *local = Some(fanout.clone());
+            fanout
+        })
+    }
+
+    /// Has the wheel tick a line.
+    pub fn enter(&self, line: &Rc<Line>) {
+        self.lines
+            .borrow_mut()
+            .insert(line.session, Rc::downgrade(line));
+    }
+
+    /// Takes a line off the wheel.
+    pub fn leave(&self, session: SessionId) {
+        self.lines.borrow_mut().remove(&session);
+    }
+
+    /// Lists a subscription, and tells the room of the thread's interest when it is the first (FO-1).
+    pub fn subscribe(&self, subscription: &Rc<Subscription>, line: &Rc<Line>) {
+        let room = subscription.room;
+        let mut local = self.local.borrow_mut();
+        let entry = local.entry(room).or_insert_with(|| LocalRoom {
+            generation: 0,
+            places: Vec::new(),
+        });
+        subscription.slot.set(entry.places.len());
+        entry.places.push(Place {
+            subscription: subscription.clone(),
+            line: line.clone(),
+        });
+        if entry.generation == 0 || self.rooms.generation(room) != Some(entry.generation) {
+            self.announce(room, entry);
+        }
+    }
+
+    /// Takes a subscription off the list.
+    pub fn unsubscribe(&self, subscription: &Subscription) {
+        subscription.phase.set(Phase::Closed);
+        let room = subscription.room;
+        let mut local = self.local.borrow_mut();
+        let Some(entry) = local.get_mut(&room) else {
+            return;
+        };
+        let slot = subscription.slot.get();
+        if !entry
+            .places
+            .get(slot)
+            .is_some_and(|place| std::ptr::eq(&*place.subscription, subscription))
+        {
+            return;
+        }
+        entry.places.swap_remove(slot);
+        if let Some(moved) = entry.places.get(slot) {
+            moved.subscription.slot.set(slot);
+        }
+        if entry.places.is_empty() {
+            local.remove(&room);
+            // When full: the room keeps delivering to a thread that ignores it, until the room ends.
+            let _ = self.rooms.tell(
+                room,
+                Interest {
+                    worker: self.id,
+                    to: None,
+                },
+            );
+        }
+    }
+
+    fn announce(&self, room: RoomId, entry: &mut LocalRoom) {
+        let Some(to) = self.to.borrow().clone() else {
+            return;
+        };
+        // When full: generation stays 0, and the wheel tries again.
+        entry.generation = self
+            .rooms
+            .tell(
+                room,
+                Interest {
+                    worker: self.id,
+                    to: Some(to),
+                },
+            )
+            .unwrap_or(0);
+    }
+
+    fn events(&self, batch: &Batch) {
+        let local = self.local.borrow();
+        let Some(entry) = local.get(&batch.room) else {
+            return;
+        };
+        let mut delivered = 0;
+        for place in &entry.places {
+            delivered += deliver(place, batch);
+        }
+        self.metrics.deliveries.inc_by(delivered);
+    }
+
+    fn nudge(&self, room: RoomId, head: Seq) {
+        let local = self.local.borrow();
+        for place in local
+            .get(&room)
+            .map(|entry| &entry.places)
+            .into_iter()
+            .flatten()
+        {
+            let subscription = &place.subscription;
+            subscription.seen.set(subscription.seen.get().max(head));
+            match subscription.phase.get() {
+                Phase::Live if subscription.cursor.get() < head => fall_behind(place),
+                Phase::Passive => note(&place.line, &place.line.heads, room),
+                _ => {}
+            }
+        }
+    }
+
+    fn ephemeral(&self, ephemeral: &Ephemeral) {
+        let local = self.local.borrow();
+        let mut dropped = 0;
+        for place in local
+            .get(&ephemeral.room)
+            .map(|entry| &entry.places)
+            .into_iter()
+            .flatten()
+        {
+            if !matches!(place.subscription.phase.get(), Phase::Live | Phase::Pulling) {
+                continue;
+            }
+            let person = place.line.person.borrow();
+            if ephemeral.except.is_some()
+                && person.as_ref().map(|person| &person.user) == ephemeral.except.as_ref()
+            {
+                continue;
+            }
+            dropped += place
+                .line
+                .outlet
+                .push_ephemeral(&ephemeral.key, ephemeral.bytes.clone());
+        }
+        if dropped > 0 {
+            self.metrics.ephemeral_dropped.inc_by(dropped);
+        }
+    }
+
+    fn tick(&self) {
+        let (now_ms, now) = (self.ports.clock.monotonic_ms(), self.ports.clock.now());
+        let lines: Vec<Rc<Line>> = self
+            .lines
+            .borrow()
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect();
+        let mut queued = 0_i64;
+        for line in &lines {
+            line.tick(now_ms, now, &*self.ports.wire);
+            queued += i64::try_from(line.outlet.pending()).unwrap_or(0);
+        }
+        self.metrics
+            .queue_bytes
+            .inc_by(queued - self.queued.replace(queued));
+        // A room that was started afresh knows nobody: it is told again, and asked for what was missed.
+        let mut local = self.local.borrow_mut();
+        for (room, entry) in local.iter_mut() {
+            if self.rooms.generation(*room) != Some(entry.generation) {
+                self.announce(*room, entry);
+                for place in entry
+                    .places
+                    .iter()
+                    .filter(|place| place.subscription.phase.get() == Phase::Live)
+                {
+                    fall_behind(place);
+                }
+            }
+        }
+    }
+}
+
+fn deliver(place: &Place, batch: &Batch) -> u64 {
+    let (subscription, line) = (&place.subscription, &place.line);
+    let person = line.person.borrow();
+    let Some(person) = person.as_ref() else {
+        return 0;
+    };
+    let mut delivered = 0;
+    for packet in &batch.packets {
+        match subscription.offer(packet, &person.user) {
+            Offer::Push if line.outlet.has_room() => {
+                line.outlet.push(packet.for_user(&person.user).clone());
+                subscription.pushed(packet.seq());
+                delivered += 1;
+            }
+            Offer::Push | Offer::Behind => fall_behind(place),
+            Offer::Skip => {
+                if subscription.phase.get() == Phase::Passive {
+                    note(line, &line.heads, subscription.room);
+                }
+            }
+            Offer::Out => put_out(place, packet),
+        }
+        if line.watches.get() && packet.event.kind.changes_room() {
+            line.recheck.set(true);
+            line.wake();
+        }
+    }
+    delivered
+}
+
+fn put_out(place: &Place, packet: &Packet) {
+    place.subscription.phase.set(Phase::Closed);
+    // A user who is put out hears of it by a notice to all sessions; those who only read along have nobody else to tell them.
+    if packet.evicts == Evicts::NonMembers {
+        note(&place.line, &place.line.out, place.subscription.room);
+    }
+}
+
+fn fall_behind(place: &Place) {
+    place.subscription.phase.set(Phase::Pulling);
+    note(&place.line, &place.line.behind, place.subscription.room);
+}
+
+fn note(line: &Line, list: &RefCell<Vec<RoomId>>, room: RoomId) {
+    let mut list = list.borrow_mut();
+    if !list.contains(&room) {
+        list.push(room);
+    }
+    drop(list);
+    line.wake();
+}
+
+struct FanoutActor(Rc<Fanout>);
+
+impl Actor for FanoutActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.run_interval(Duration::from_millis(TICK_MS), |fanout, _| fanout.0.tick());
+    }
+}
+
+impl Handler<Deliver> for FanoutActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Deliver, _: &mut Self::Context) {
+        match message {
+            Deliver::Events(batch) => self.0.events(&batch),
+            Deliver::Nudge(room, head) => self.0.nudge(room, head),
+            Deliver::Ephemeral(ephemeral) => self.0.ephemeral(&ephemeral),
+        }
+    }
+}

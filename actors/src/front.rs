@@ -1,0 +1,184 @@
+//! The front: what every frame meets first, whatever transport it came by.
+//!
+//! Owns rate limits, creating rooms, lists, profiles, and the way to a room's actor. A frame about a room is put into the room's mailbox before
+//! [`Front::ask`] returns, so that frames of one connection take effect in the order sent.
+
+mod create;
+pub mod list;
+pub mod people;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use parlor_schema::{
+    MsgId, Role, RoomId, UserId,
+    frame::{Ack, ClientFrame, Refusal, client::Caller},
+    port::PortFuture,
+};
+use tokio::sync::oneshot;
+
+use crate::{
+    bucket::{Buckets, RetryAfterMs},
+    metrics::Metrics,
+    ports::Ports,
+    presence::Presences,
+    room::{
+        RoomEnv,
+        ask::{Ask, Look, ReplyTo, RoleOf, Seen},
+        frames::room_of,
+        reply,
+        rooms::Rooms,
+        state::RoomRules,
+    },
+};
+
+/// A reply on its way.
+pub type Reply<T> = PortFuture<'static, Result<T, Refusal>>;
+
+/// The front of a node.
+#[derive(Clone)]
+pub struct Front {
+    /// The outside.
+    pub ports: Ports,
+    /// The rooms of this node.
+    pub rooms: Arc<Rooms>,
+    /// The presence records of this node.
+    pub presences: Arc<Presences>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    rules: RoomRules,
+    sends: Arc<Mutex<Buckets<UserId>>>,
+}
+
+impl Front {
+    /// Makes the front of a node.
+    #[must_use]
+    pub fn new(
+        env: &RoomEnv,
+        rooms: Arc<Rooms>,
+        presences: Arc<Presences>,
+        sends: Buckets<UserId>,
+    ) -> Self {
+        Self {
+            ports: env.ports.clone(),
+            rooms,
+            presences,
+            metrics: env.metrics.clone(),
+            rules: env.rules,
+            sends: Arc::new(Mutex::new(sends)),
+        }
+    }
+
+    /// Serves a frame. The frames that belong to a connection (`hello`, `auth.refresh`, `room.subscribe`, `room.unsubscribe`, `presence.watch`,
+    /// `presence.unwatch`) are the session's.
+    ///
+    /// Cancellation: dropping the reply does not take the frame back.
+    #[must_use]
+    pub fn ask(&self, caller: &Caller, msg_id: Option<MsgId>, frame: ClientFrame) -> Reply<Ack> {
+        if let Err(refusal) = self.admit(caller, &frame) {
+            return done(Err(refusal));
+        }
+        match frame {
+            ClientFrame::RoomCreate(create) => self.create(caller.clone(), msg_id, create),
+            ClientFrame::RoomList(ask) => self.list(caller.user_id.clone(), ask),
+            ClientFrame::PresenceSet(set) => self.set_presence(caller.clone(), set),
+            ClientFrame::UserGet(ask) => self.profile(ask.user_id),
+            ClientFrame::UserUpdate(update) => self.update_profile(caller.user_id.clone(), update),
+            ClientFrame::Ping(_) => done(Ok(Ack::Pong(parlor_schema::frame::ack::Empty {}))),
+            frame => match room_of(&frame) {
+                Some(room) => self.ask_room(room, caller.clone(), msg_id, frame),
+                None => done(Err(Refusal::not_served(frame.kind()))),
+            },
+        }
+    }
+
+    /// Spends a token for frames that append.
+    fn admit(&self, caller: &Caller, frame: &ClientFrame) -> Result<(), Refusal> {
+        if !frame.needs_msg_id() {
+            return Ok(());
+        }
+        let now = self.ports.clock.monotonic_ms();
+        let mut sends = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
+        sends
+            .take(&caller.user_id, now)
+            .map_err(|RetryAfterMs(wait)| Refusal::rate_limited(wait))
+    }
+
+    fn ask_room(
+        &self,
+        room: RoomId,
+        caller: Caller,
+        msg_id: Option<MsgId>,
+        frame: ClientFrame,
+    ) -> Reply<Ack> {
+        // Whoever waits in vain for a frame that appends cannot know whether it took effect.
+        let lost = if frame.needs_msg_id() {
+            reply::unknown_outcome()
+        } else {
+            room_ended()
+        };
+        let (to, from) = oneshot::channel();
+        self.send(
+            room,
+            Ask {
+                caller,
+                msg_id,
+                frame,
+                reply: to,
+            },
+            |ask| ask.reply,
+        );
+        wait(from, lost)
+    }
+
+    /// Describes a room to a user.
+    #[must_use]
+    pub fn look(&self, room: RoomId, user: &UserId) -> Reply<Seen> {
+        let (to, from) = oneshot::channel();
+        self.send(
+            room,
+            Look {
+                user: user.clone(),
+                reply: to,
+            },
+            |look| look.reply,
+        );
+        wait(from, room_ended())
+    }
+
+    /// Tells a member's role to somebody who may see the room.
+    #[must_use]
+    pub fn role_of(&self, room: RoomId, caller: &UserId, user: &UserId) -> Reply<Option<Role>> {
+        let (to, from) = oneshot::channel();
+        let ask = RoleOf {
+            caller: caller.clone(),
+            user: user.clone(),
+            reply: to,
+        };
+        self.send(room, ask, |ask| ask.reply);
+        wait(from, room_ended())
+    }
+
+    fn send<M, T>(&self, room: RoomId, message: M, reply_of: impl FnOnce(M) -> ReplyTo<T>)
+    where
+        M: actix::Message + Send + 'static,
+        M::Result: Send,
+        crate::room::Room: actix::Handler<M>,
+        actix::Context<crate::room::Room>: actix::dev::ToEnvelope<crate::room::Room, M>,
+    {
+        if let Err(message) = self.rooms.tell(room, message) {
+            let _ = reply_of(message).send(Err(Refusal::unavailable("the room is too busy")));
+        }
+    }
+}
+
+fn room_ended() -> Refusal {
+    Refusal::unavailable("the room ended, ask again")
+}
+
+pub(crate) fn done<T: Send + 'static>(result: Result<T, Refusal>) -> Reply<T> {
+    Box::pin(std::future::ready(result))
+}
+
+fn wait<T: Send + 'static>(from: oneshot::Receiver<Result<T, Refusal>>, lost: Refusal) -> Reply<T> {
+    Box::pin(async move { from.await.unwrap_or(Err(lost)) })
+}

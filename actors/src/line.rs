@@ -1,0 +1,175 @@
+//! A connection as its thread sees it: the outlet, the deadlines, and what its session must look at next.
+//!
+//! One ticking wheel per thread ([`crate::fanout`]) looks at every line, so that a session needs no timer of its own.
+
+use std::{
+    cell::{Cell, RefCell},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use actix::prelude::*;
+use parlor_schema::{
+    CloseCode, RoomId, SessionId, Timestamp, UserId,
+    frame::{ServerFrame, server::AuthExpiring},
+    limits::{AUTH_EXPIRING_MS, HEARTBEAT_MS, HELLO_WITHIN_MS, WRITE_STALL_MS},
+};
+
+use crate::{outlet::Outlet, ports::Wire};
+
+/// Tells a session to look at its line.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Wake;
+
+/// Who is on the line, once `hello` is done.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// The user.
+    pub user: UserId,
+    /// When the token ends.
+    pub expires_at: Timestamp,
+    /// Whether `auth.expiring` was sent for this token.
+    pub warned: Warned,
+}
+
+/// Whether the client was told that its token ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Warned {
+    /// Not yet.
+    No,
+    /// It was.
+    Yes,
+}
+
+/// A connection as its thread sees it.
+pub struct Line {
+    /// The session's id.
+    pub session: SessionId,
+    /// The way out.
+    pub outlet: Outlet,
+    /// Who it is.
+    pub person: RefCell<Option<Person>>,
+    /// When the last frame of any kind came, in monotonic milliseconds.
+    pub last_in: Cell<u64>,
+    /// When the connection began.
+    pub since: u64,
+    /// When the next ping is due.
+    pub next_ping: Cell<u64>,
+    /// Rooms whose log the session must read.
+    pub behind: RefCell<Vec<RoomId>>,
+    /// Rooms the fan-out put the session out of, because they turned private.
+    pub out: RefCell<Vec<RoomId>>,
+    /// Passive rooms with something new.
+    pub heads: RefCell<Vec<RoomId>>,
+    /// Whether the session watches anybody, so that changes of membership concern it.
+    pub watches: Cell<bool>,
+    /// Set when membership changed around a session that watches.
+    pub recheck: Cell<bool>,
+    /// Set when a notice could not be delivered.
+    pub lost: Arc<AtomicBool>,
+    session_addr: RefCell<Option<Recipient<Wake>>>,
+    awake: Cell<bool>,
+}
+
+impl Line {
+    /// Makes a line that starts at `now_ms`.
+    #[must_use]
+    pub fn new(session: SessionId, outlet: Outlet, now_ms: u64) -> Self {
+        Self {
+            session,
+            outlet,
+            person: RefCell::default(),
+            last_in: Cell::new(now_ms),
+            since: now_ms,
+            next_ping: Cell::new(now_ms + HEARTBEAT_MS),
+            behind: RefCell::default(),
+            out: RefCell::default(),
+            heads: RefCell::default(),
+            watches: Cell::new(false),
+            recheck: Cell::new(false),
+            lost: Arc::default(),
+            session_addr: RefCell::default(),
+            awake: Cell::new(false),
+        }
+    }
+
+    /// Names whom to wake.
+    pub fn attach(&self, session: Recipient<Wake>) {
+        *self.session_addr.borrow_mut() = Some(session);
+    }
+
+    /// Lets go of the session, so that neither keeps the other.
+    pub fn detach(&self) {
+        *self.session_addr.borrow_mut() = None;
+    }
+
+    /// Wakes the session once. When its mailbox is full the next tick tries again.
+    pub fn wake(&self) {
+        if self.awake.get() {
+            return;
+        }
+        if let Some(session) = &*self.session_addr.borrow() {
+            self.awake.set(session.try_send(Wake).is_ok());
+        }
+    }
+
+    /// Notes that the session looks now.
+    pub fn looked(&self) {
+        self.awake.set(false);
+    }
+
+    fn has_work(&self) -> bool {
+        self.recheck.get()
+            || !self.behind.borrow().is_empty()
+            || !self.out.borrow().is_empty()
+            || !self.heads.borrow().is_empty()
+    }
+
+    /// Sees to the deadlines.
+    pub fn tick(&self, now_ms: u64, now: Timestamp, wire: &dyn Wire) {
+        if self.outlet.is_closing() {
+            return;
+        }
+        let close = |code: CloseCode| self.outlet.close(code, code.reason());
+        if self.lost.load(Ordering::Relaxed) {
+            return close(CloseCode::TooSlow);
+        }
+        if self
+            .outlet
+            .stalled_since()
+            .is_some_and(|since| now_ms.saturating_sub(since) >= WRITE_STALL_MS)
+        {
+            return close(CloseCode::TooSlow);
+        }
+        let Some(person) = &mut *self.person.borrow_mut() else {
+            if now_ms.saturating_sub(self.since) >= HELLO_WITHIN_MS {
+                close(CloseCode::NoHello);
+            }
+            return;
+        };
+        if now_ms.saturating_sub(self.last_in.get()) >= 2 * HEARTBEAT_MS {
+            return close(CloseCode::HeartbeatLost);
+        }
+        if person.expires_at <= now {
+            return close(CloseCode::Unauthorized);
+        }
+        if person.warned == Warned::No && person.expires_at.minus_millis(AUTH_EXPIRING_MS) <= now {
+            person.warned = Warned::Yes;
+            let frame = ServerFrame::AuthExpiring(AuthExpiring {
+                expires_at: person.expires_at,
+            });
+            self.outlet.push(wire.text(&frame.write(None)));
+        }
+        if self.next_ping.get() <= now_ms {
+            self.next_ping.set(now_ms + HEARTBEAT_MS);
+            self.outlet.push(wire.ping());
+        }
+        if self.has_work() {
+            self.awake.set(false);
+            self.wake();
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The outside as the actors see it: the ports of `parlor-schema`, joined, and two of their own.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parlor_schema::{
+    CloseCode, LoginId, Timestamp, UserId,
+    frame::Refusal,
+    port::{Bus, Clock, Directory, Ids, Membership, PortFuture, Timeline},
+};
+
+/// Who a token says is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pass {
+    /// The user.
+    pub user_id: UserId,
+    /// The login behind the token; none for tokens of an outside issuer.
+    pub login_id: Option<LoginId>,
+    /// When the token ends.
+    pub expires_at: Timestamp,
+}
+
+/// Reads tokens.
+pub trait Gate: Send + Sync {
+    /// Checks a token.
+    ///
+    /// # Errors
+    /// `unauthorized`, or `unavailable` when it cannot be checked now.
+    fn verify(&self, token: String) -> PortFuture<'static, Result<Pass, Refusal>>;
+
+    /// Forgets what it remembers of a login that ended.
+    fn login_ended(&self, login: LoginId);
+
+    /// Forgets what it remembers of a user's logins.
+    fn user_revoked(&self, user: &UserId);
+}
+
+/// Packs text into the bytes of one socket frame, so that a frame is packed once for all its receivers.
+pub trait Wire: Send + Sync {
+    /// Packs a text frame.
+    fn text(&self, text: &str) -> Bytes;
+
+    /// Packs the server's heartbeat.
+    fn ping(&self) -> Bytes;
+
+    /// Packs the closing frame.
+    fn close(&self, code: CloseCode, reason: &str) -> Bytes;
+}
+
+/// Everything outside, chosen by the wiring.
+#[derive(Clone)]
+pub struct Ports {
+    /// The rooms' events.
+    pub timeline: Arc<dyn Timeline>,
+    /// Projections, receipts, accounts.
+    pub directory: Arc<dyn Directory>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Fresh ids and chance.
+    pub ids: Arc<dyn Ids>,
+    /// Other nodes.
+    pub bus: Arc<dyn Bus>,
+    /// Which nodes there are.
+    pub membership: Arc<dyn Membership>,
+    /// Tokens.
+    pub gate: Arc<dyn Gate>,
+    /// Socket frames.
+    pub wire: Arc<dyn Wire>,
+}

@@ -1,0 +1,70 @@
+//! The registry, also while actors stop under their senders.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use actix::Arbiter;
+use parlor_cluster::{MemoryStore, SystemClock};
+use parlor_schema::frame::server::PresenceStatus;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::*;
+
+#[actix::test]
+async fn an_old_place_takes_out_no_newer_entry() {
+    let presences = Presences::new(SystemClock::new(), MemoryStore::new(), 10_000);
+    let user: UserId = "ana".parse().unwrap();
+    let addr = presences.of(&user);
+    let place = |number| Place {
+        presences: presences.myself.clone(),
+        user: user.clone(),
+        number,
+    };
+    drop(place(0));
+    assert_eq!(presences.of(&user), addr, "PS-1");
+    drop(place(1));
+    assert_ne!(presences.of(&user), addr);
+}
+
+#[actix::test]
+async fn nothing_is_lost_while_actors_stop_under_their_senders() {
+    let clock = SystemClock::new();
+    let eager = Pace {
+        rest: Duration::from_millis(1),
+        ..Pace::default()
+    };
+    let presences = Presences::paced(clock, MemoryStore::new(), 0, eager);
+    let (done, mut finished) = mpsc::unbounded_channel();
+    let threads: Vec<Arbiter> = (0..3).map(|_| Arbiter::new()).collect();
+    for (number, thread) in (1..).zip(&threads) {
+        let (presences, done) = (presences.clone(), done.clone());
+        thread.spawn(async move {
+            let ana: UserId = "ana".parse().unwrap();
+            let session = SessionId::new(Uuid::from_u128(number));
+            for round in 0..300 {
+                let phone = format!("phone{number}").parse().unwrap();
+                presences.attach(&ana, session, phone, None).await;
+                let shown = presences.look(&ana).await.status;
+                assert_eq!(shown, PresenceStatus::Online, "PS-2, round {round}");
+                presences.detach(&ana, session);
+                if round % 7 == number % 7 {
+                    tokio::time::sleep(Duration::from_millis(3)).await;
+                }
+            }
+            done.send(()).unwrap();
+        });
+    }
+    drop(done);
+    let mut count = 0;
+    while finished.recv().await.is_some() {
+        count += 1;
+    }
+    assert_eq!(count, threads.len(), "a thread failed");
+    assert!(presences.lock().started > 1, "actors stopped in between");
+    for thread in threads {
+        thread.stop();
+        thread.join().unwrap();
+    }
+}

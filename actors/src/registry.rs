@@ -1,0 +1,95 @@
+//! The sessions of this node, by user: whom to tell what concerns a user rather than a room.
+//!
+//! When a session's mailbox is full: the session is marked lost and closes 4501; its client resumes, and misses nothing (promise P-6).
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use actix::prelude::*;
+use parlor_schema::{LoginId, RoomId, SessionId, UserId, frame::server::RemovedReason, room::Room};
+
+use crate::room::state::Evicted;
+
+/// What concerns a user.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub enum Notice {
+    /// The user is in a room from now on.
+    RoomAdded(Arc<Room>),
+    /// The user is out of a room from now on.
+    RoomRemoved {
+        /// The room.
+        room_id: RoomId,
+        /// Why.
+        reason: RemovedReason,
+        /// What the user was there.
+        was: Evicted,
+    },
+    /// A login ended.
+    LoginEnded(LoginId),
+    /// All the user's logins ended.
+    Revoked,
+}
+
+/// One session, as others reach it.
+#[derive(Clone)]
+pub struct Listed {
+    /// Which.
+    pub session: SessionId,
+    /// Where notices go.
+    pub to: Recipient<Notice>,
+    /// Set when a notice could not be delivered.
+    pub lost: Arc<AtomicBool>,
+}
+
+/// The sessions of this node.
+#[derive(Default)]
+pub struct Sessions {
+    by_user: Mutex<HashMap<UserId, Vec<Listed>>>,
+}
+
+impl Sessions {
+    fn lock(&self) -> MutexGuard<'_, HashMap<UserId, Vec<Listed>>> {
+        self.by_user.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lists a session, if the user has fewer than `limit` (0: any number).
+    ///
+    /// # Errors
+    /// The user has as many as allowed.
+    pub fn enter(&self, user: &UserId, listed: Listed, limit: usize) -> Result<(), Listed> {
+        let mut by_user = self.lock();
+        let sessions = by_user.entry(user.clone()).or_default();
+        if limit > 0 && sessions.len() >= limit {
+            return Err(listed);
+        }
+        sessions.push(listed);
+        Ok(())
+    }
+
+    /// Takes a session off the list.
+    pub fn leave(&self, user: &UserId, session: SessionId) {
+        let mut by_user = self.lock();
+        if let Some(sessions) = by_user.get_mut(user) {
+            sessions.retain(|listed| listed.session != session);
+            if sessions.is_empty() {
+                by_user.remove(user);
+            }
+        }
+    }
+
+    /// Tells every session of a user.
+    pub fn tell(&self, user: &UserId, notice: &Notice) {
+        let by_user = self.lock();
+        for listed in by_user.get(user).into_iter().flatten() {
+            if listed.to.try_send(notice.clone()).is_err() {
+                listed.lost.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The `Room` actor: a thin shell over the pure states of a room.
+//!
+//! Owns the effects: appends, reads, fan-out to the threads with interested sessions, notices to users, projections, timers.
+//! Its mailbox holds [`ROOM_QUEUE_MAX`] messages; when full, [`Rooms::tell`] gives the message back and the frame is refused `unavailable`.
+//!
+//! Invariants: those of [`state`] (R-…), [`members`] (M-…) and [`live`] (L-…), and
+//! - the actor waits for nothing inside a handler; what waits is spawned, and its answer is an input.
+//! - steps of the stored projection are written one at a time, in order.
+//!
+//! Deliberately absent: sessions and sockets; a room knows threads ([`ask::WorkerId`]) only.
+
+pub mod ask;
+pub mod decide;
+pub mod dedupe;
+pub mod frames;
+pub mod live;
+pub mod load;
+pub mod members;
+pub mod message;
+pub mod packet;
+mod perform;
+pub mod read;
+pub mod reply;
+pub mod rooms;
+pub mod state;
+mod tick;
+pub mod unread;
+mod view;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use actix::prelude::*;
+use parlor_schema::{
+    RoomId, Seq, UserId, frame::Refusal, limits::ROOM_QUEUE_MAX, record::RoomDelta,
+};
+
+use crate::{
+    metrics::Metrics,
+    ports::Ports,
+    registry::Sessions,
+    room::{
+        ask::{Ask, Deliver, Interest, ReplyTo, WorkerId},
+        live::Live,
+        packet::Ring,
+        read::Reader,
+        rooms::Rooms,
+        state::{Moment, RoomRules, RoomState, Ticket},
+    },
+};
+
+/// What every room of a node shares.
+#[derive(Clone)]
+pub struct RoomEnv {
+    /// The outside.
+    pub ports: Ports,
+    /// The settings of rooms.
+    pub rules: RoomRules,
+    /// The sessions of this node, to tell users.
+    pub sessions: Arc<Sessions>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// One room on this node.
+pub struct Room {
+    id: RoomId,
+    generation: u64,
+    /// Messages taken from the mailbox, as [`Rooms::retire`] counts them.
+    handled: u64,
+    env: RoomEnv,
+    rooms: Arc<Rooms>,
+    core: Core,
+    next_ticket: u64,
+    replies: HashMap<Ticket, ReplyTo<parlor_schema::frame::Ack>>,
+    interest: HashMap<WorkerId, Target>,
+    ring: Ring,
+    live: Live,
+    deltas: VecDeque<RoomDelta>,
+    projecting: Projecting,
+    projected: Seq,
+    saving: Projecting,
+    last_message: Option<Arc<parlor_schema::Event>>,
+    timer: Option<(u64, SpawnHandle)>,
+    quiet_since: u64,
+}
+
+/// Whether a write of this kind is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Projecting {
+    No,
+    Yes,
+}
+
+/// A thread with interested sessions.
+struct Target {
+    to: Recipient<Deliver>,
+    /// Set when its mailbox was full: it is owed a [`Deliver::Nudge`].
+    owed: bool,
+}
+
+/// The state, once it is loaded.
+enum Core {
+    Loading(VecDeque<Waiting>),
+    Ready(Box<RoomState>),
+    Failed(Refusal),
+}
+
+/// A message that waits for the state.
+enum Waiting {
+    Ask(Ask),
+    Look(ask::Look),
+    Page(ask::ReadPage),
+    Summarise(ask::Summarise),
+    RoleOf(ask::RoleOf),
+}
+
+impl Room {
+    /// Makes a room that loads its state when it starts.
+    #[must_use]
+    pub fn new(id: RoomId, generation: u64, env: RoomEnv, rooms: Arc<Rooms>) -> Self {
+        let quiet_since = env.ports.clock.monotonic_ms();
+        Self {
+            id,
+            generation,
+            handled: 0,
+            env,
+            rooms,
+            core: Core::Loading(VecDeque::new()),
+            next_ticket: 0,
+            replies: HashMap::new(),
+            interest: HashMap::new(),
+            ring: Ring::default(),
+            live: Live::default(),
+            deltas: VecDeque::new(),
+            projecting: Projecting::No,
+            projected: Seq::ZERO,
+            saving: Projecting::No,
+            last_message: None,
+            timer: None,
+            quiet_since,
+        }
+    }
+
+    fn moment(env: &RoomEnv) -> Moment<'_> {
+        Moment {
+            now: env.ports.clock.now(),
+            ids: &*env.ports.ids,
+        }
+    }
+
+    fn loaded(
+        &mut self,
+        loaded: Result<load::Loaded, parlor_schema::port::StoreError>,
+        ctx: &mut Context<Self>,
+    ) {
+        let Core::Loading(waiting) = &mut self.core else {
+            return;
+        };
+        let waiting = std::mem::take(waiting);
+        // They were counted when they came.
+        self.handled -= waiting.len() as u64;
+        match loaded {
+            Ok(loaded) => {
+                self.projected = loaded.applied;
+                let (members, head, last) = (loaded.members, loaded.head, loaded.last_sent_at);
+                self.core = Core::Ready(Box::new(RoomState::new(
+                    self.id,
+                    self.env.rules,
+                    members,
+                    head,
+                    last,
+                )));
+            }
+            Err(error) => {
+                tracing::warn!(room = %self.id, %error, "room could not be loaded");
+                self.core = Core::Failed(error.into());
+                self.leave(ctx);
+            }
+        }
+        for message in waiting {
+            match message {
+                Waiting::Ask(ask) => self.handle(ask, ctx),
+                Waiting::Look(look) => self.handle(look, ctx),
+                Waiting::Page(page) => self.handle(page, ctx),
+                Waiting::Summarise(ask) => self.handle(ask, ctx),
+                Waiting::RoleOf(ask) => self.handle(ask, ctx),
+            }
+        }
+    }
+
+    /// Returns the state, or keeps the message until it is loaded, or answers that it cannot be.
+    fn ready<M>(
+        &mut self,
+        message: M,
+        wait: impl FnOnce(M) -> Waiting,
+        fail: impl FnOnce(M, Refusal),
+    ) -> Option<(M, &mut RoomState)> {
+        match &mut self.core {
+            Core::Ready(state) => Some((message, state)),
+            Core::Loading(waiting) if waiting.len() < ROOM_QUEUE_MAX => {
+                waiting.push_back(wait(message));
+                None
+            }
+            Core::Loading(_) => {
+                fail(message, Refusal::unavailable("the room is too busy"));
+                None
+            }
+            Core::Failed(refusal) => {
+                let refusal = refusal.clone();
+                fail(message, refusal);
+                None
+            }
+        }
+    }
+
+    /// Leaves the registry and ends: the next who asks starts the room afresh.
+    fn leave(&mut self, ctx: &mut Context<Self>) {
+        self.rooms.forget(self.id, self.generation);
+        // What was sent before the registry forgot this actor is still in the mailbox; it is answered before the end.
+        ctx.run_later(std::time::Duration::from_millis(1), |_, ctx| ctx.stop());
+    }
+
+    fn reader(&self, state: &RoomState) -> Reader {
+        let retention = state
+            .members
+            .room
+            .as_ref()
+            .and_then(|room| room.retention_ms);
+        Reader {
+            ports: self.env.ports.clone(),
+            room: self.id,
+            head: state.head(),
+            horizon: retention.map(|kept| self.env.ports.clock.now().minus_millis(kept)),
+        }
+    }
+}
+
+impl Actor for Room {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(ROOM_QUEUE_MAX);
+        self.env.metrics.rooms.inc();
+        let (ports, id) = (self.env.ports.clone(), self.id);
+        let load = async move { load::load(&ports, id).await };
+        ctx.spawn(
+            load.into_actor(self)
+                .map(|loaded, room, ctx| room.loaded(loaded, ctx)),
+        );
+        self.arm(tick::LINGER_MS, ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.env.metrics.rooms.dec();
+        self.rooms.forget(self.id, self.generation);
+    }
+}
+
+impl Handler<Interest> for Room {
+    type Result = ();
+
+    fn handle(&mut self, message: Interest, ctx: &mut Self::Context) {
+        self.handled += 1;
+        match message.to {
+            Some(to) => {
+                self.interest
+                    .insert(message.worker, Target { to, owed: false });
+            }
+            None => {
+                self.interest.remove(&message.worker);
+            }
+        }
+        self.quiet_since = self.env.ports.clock.monotonic_ms();
+        self.arm(tick::LINGER_MS, ctx);
+    }
+}
+
+/// Sends an answer; whoever no longer waits for it misses nothing.
+fn answer<T>(reply: ReplyTo<T>, result: Result<T, Refusal>) {
+    let _ = reply.send(result);
+}
+
+/// Answers a look-up that needs the user to see the room.
+fn visible(
+    state: &RoomState,
+    user: &UserId,
+    now: parlor_schema::Timestamp,
+) -> Result<members::Access, Refusal> {
+    match state.members.access(user, now) {
+        members::Access::Hidden => Err(Refusal::not_found("room")),
+        members::Access::Banned(until) => Err(decide::banned(until)),
+        access => Ok(access),
+    }
+}

@@ -1,0 +1,98 @@
+//! Which `msg_id`s took effect in a room, for the window of promise P-3.
+//!
+//! Owns an index from a 64-bit key to a position. The event at that position is the proof: it is read and compared before a frame is called a
+//! duplicate, so a collision of keys costs a read, never a message. Made again from the timeline when the room starts.
+//!
+//! When full ([`ENTRIES_MAX`]): the room refuses to append, rather than forget early.
+
+use std::collections::{HashMap, VecDeque};
+
+use parlor_schema::{MsgId, Seq, Timestamp, UserId};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Entries one room may hold: seven events a second, sustained over a window of seven days.
+pub const ENTRIES_MAX: usize = 1 << 22;
+
+/// A key of the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key(u64);
+
+impl Key {
+    /// Makes the key of a user's frame.
+    #[must_use]
+    pub fn new(user: &UserId, msg_id: MsgId) -> Self {
+        let mut bytes = msg_id.bytes().to_vec();
+        bytes.extend_from_slice(user.as_str().as_bytes());
+        Self(xxh3_64(&bytes))
+    }
+}
+
+/// The index.
+#[derive(Debug, Default)]
+pub struct Dedupe {
+    seqs: HashMap<Key, Seq>,
+    order: VecDeque<(Timestamp, Key, Seq)>,
+}
+
+impl Dedupe {
+    /// Finds the position a frame may have taken effect at.
+    #[must_use]
+    pub fn find(&self, key: Key) -> Option<Seq> {
+        self.seqs.get(&key).copied()
+    }
+
+    /// Remembers an event; of several with one key the last counts, as it carries the reply.
+    pub fn insert(&mut self, key: Key, seq: Seq, sent_at: Timestamp) {
+        self.seqs.insert(key, seq);
+        self.order.push_back((sent_at, key, seq));
+    }
+
+    /// Forgets what was sent before `horizon`.
+    pub fn expire(&mut self, horizon: Timestamp) {
+        while let Some((sent_at, key, seq)) = self.order.front().copied() {
+            if sent_at >= horizon {
+                return;
+            }
+            self.order.pop_front();
+            if self.seqs.get(&key) == Some(&seq) {
+                self.seqs.remove(&key);
+            }
+        }
+    }
+
+    /// Tells whether no more can be remembered.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.order.len() >= ENTRIES_MAX
+    }
+
+    /// Returns the number of entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Tells whether nothing is remembered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn forgets_only_what_is_older_than_the_window() {
+        let ana: UserId = "ana".parse().unwrap();
+        let mut dedupe = Dedupe::default();
+        let key = |n: u8| Key::new(&ana, MsgId::from([n; 16]));
+        dedupe.insert(key(1), Seq::new(1), Timestamp::from_millis(10));
+        dedupe.insert(key(2), Seq::new(2), Timestamp::from_millis(20));
+        dedupe.expire(Timestamp::from_millis(20));
+        assert_eq!(dedupe.find(key(1)), None);
+        assert_eq!(dedupe.find(key(2)), Some(Seq::new(2)));
+    }
+}

@@ -1,0 +1,135 @@
+//! What lives beside a room's timeline: receipts that wait to be written, and who is typing. Pure.
+//!
+//! Invariants:
+//! - L-1: positions only rise, `read` implies `delivered`, and none is above the head.
+//! - L-2: a receipt stays marked until the store has it.
+//! - L-3: whoever started typing is stopped within [`TYPING_MS`], whatever the client does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use parlor_schema::{
+    RoomId, Seq, UserId,
+    frame::server::{ReceiptFrame, Typing, TypingState},
+    limits::TYPING_MS,
+    record::ReceiptRecord,
+};
+
+use super::members::Members;
+
+/// Which receipt a frame moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReceiptKind {
+    /// Events reached a device.
+    Delivered,
+    /// The user has read.
+    Read,
+}
+
+/// Receipts and typing of one room.
+#[derive(Debug, Default)]
+pub struct Live {
+    unsaved: BTreeSet<UserId>,
+    typing: BTreeMap<UserId, u64>,
+}
+
+impl Live {
+    /// Moves a member's receipt; answers the position kept, and the frame to send when it moved.
+    pub fn receipt(
+        &mut self,
+        room_id: RoomId,
+        members: &mut Members,
+        head: Seq,
+        user: &UserId,
+        kind: ReceiptKind,
+        seq: Seq,
+    ) -> Option<(Seq, Option<ReceiptFrame>)> {
+        let person = members.member_mut(user)?;
+        let seq = seq.min(head);
+        let before = (person.delivered, person.read);
+        if kind == ReceiptKind::Read {
+            person.read = person.read.max(seq);
+        }
+        person.delivered = person.delivered.max(seq).max(person.read);
+        let after = (person.delivered, person.read);
+        let kept = if kind == ReceiptKind::Read {
+            after.1
+        } else {
+            after.0
+        };
+        if before == after {
+            return Some((kept, None));
+        }
+        self.unsaved.insert(user.clone());
+        let frame = ReceiptFrame {
+            room_id,
+            user_id: user.clone(),
+            delivered: (before.0 != after.0).then_some(after.0),
+            read: (before.1 != after.1).then_some(after.1),
+        };
+        Some((kept, Some(frame)))
+    }
+
+    /// Tells whether receipts wait to be written.
+    #[must_use]
+    pub fn has_unsaved(&self) -> bool {
+        !self.unsaved.is_empty()
+    }
+
+    /// Takes the receipts to write; put them back with [`Live::not_saved`] when that fails (L-2).
+    pub fn take_unsaved(&mut self, room: RoomId, members: &Members) -> Vec<ReceiptRecord> {
+        std::mem::take(&mut self.unsaved)
+            .iter()
+            .filter_map(|user| members.receipt(room, user))
+            .collect()
+    }
+
+    /// Marks receipts again whose write failed.
+    pub fn not_saved(&mut self, records: Vec<ReceiptRecord>) {
+        self.unsaved
+            .extend(records.into_iter().map(|record| record.user_id));
+    }
+
+    /// Notes that a user types; answers the frame to send.
+    pub fn typing_start(&mut self, room_id: RoomId, user: &UserId, now_ms: u64) -> Typing {
+        self.typing.insert(user.clone(), now_ms + TYPING_MS);
+        Typing {
+            room_id,
+            user_id: user.clone(),
+            state: TypingState::Start,
+            expires_in_ms: Some(TYPING_MS),
+        }
+    }
+
+    /// Notes that a user stopped; answers the frame to send, if the user was typing.
+    pub fn typing_stop(&mut self, room_id: RoomId, user: &UserId) -> Option<Typing> {
+        self.typing.remove(user).map(|_| stop(room_id, user))
+    }
+
+    /// Stops those whose time is over.
+    pub fn tick(&mut self, room_id: RoomId, now_ms: u64) -> Vec<Typing> {
+        let over: Vec<UserId> = self
+            .typing
+            .iter()
+            .filter(|(_, until)| **until <= now_ms)
+            .map(|(user, _)| user.clone())
+            .collect();
+        over.iter()
+            .filter_map(|user| self.typing_stop(room_id, user))
+            .collect()
+    }
+
+    /// Returns when [`Live::tick`] has something to do.
+    #[must_use]
+    pub fn next_tick(&self) -> Option<u64> {
+        self.typing.values().min().copied()
+    }
+}
+
+fn stop(room_id: RoomId, user: &UserId) -> Typing {
+    Typing {
+        room_id,
+        user_id: user.clone(),
+        state: TypingState::Stop,
+        expires_in_ms: None,
+    }
+}

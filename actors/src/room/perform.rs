@@ -1,0 +1,277 @@
+//! Performing what the pure state asks for.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use actix::prelude::*;
+use parlor_schema::{
+    Event, EventKind, Seq, UserId,
+    event::{MemberContent, RoomCreatedContent},
+    frame::server::RemovedReason,
+    port::{Append, Direction, ReadRange, StoreError},
+    record::RoomDelta,
+};
+
+use super::{
+    Core, Projecting, Room, answer,
+    ask::Deliver,
+    load,
+    packet::{Batch, Evicts, Packet},
+    state::{Effect, Evicted, Found, Lookup},
+};
+use crate::registry::Notice;
+
+/// Events after which the stored projection is told how far it is, though nothing changed: it bounds what a start reads.
+const PROJECT_EVERY: u64 = 512;
+
+impl Room {
+    pub(super) fn perform(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
+        let mut effects: VecDeque<Effect> = effects.into();
+        let mut packets = Vec::new();
+        while let Some(effect) = effects.pop_front() {
+            if !matches!(effect, Effect::Publish { .. }) {
+                self.deliver(&mut packets);
+            }
+            match effect {
+                Effect::Publish {
+                    event,
+                    delta,
+                    evicted,
+                } => packets.push(self.publish(event, delta, evicted)),
+                Effect::Reply(ticket, result) => {
+                    if let Some(reply) = self.replies.remove(&ticket) {
+                        answer(reply, result);
+                    }
+                }
+                Effect::Append {
+                    expected,
+                    events,
+                    index,
+                } => self.append(expected, events, index, ctx),
+                Effect::Lookup(lookup) => {
+                    if let Some(more) = self.look_up(lookup, ctx) {
+                        effects.extend(more);
+                    }
+                }
+                Effect::Recover(after) => {
+                    let (ports, id) = (self.env.ports.clone(), self.id);
+                    let tail = async move { load::tail(&ports, id, after).await };
+                    ctx.spawn(tail.into_actor(self).map(|tail, room, ctx| {
+                        let Core::Ready(state) = &mut room.core else {
+                            return;
+                        };
+                        let effects = state.recovered(tail, &Self::moment(&room.env));
+                        room.perform(effects, ctx);
+                    }));
+                }
+                Effect::Fail => self.leave(ctx),
+            }
+        }
+        self.deliver(&mut packets);
+        self.project(ctx);
+        if let Core::Ready(state) = &self.core {
+            state.check_invariants();
+        }
+    }
+
+    fn append(
+        &mut self,
+        expected: Seq,
+        events: Vec<Event>,
+        index: Vec<UserId>,
+        ctx: &mut Context<Self>,
+    ) {
+        let (ports, id, metrics) = (self.env.ports.clone(), self.id, self.env.metrics.clone());
+        let gone: Vec<UserId> = events
+            .iter()
+            .filter_map(|event| match Evicts::of(event) {
+                Evicts::User(user) => Some(user),
+                Evicts::Nobody | Evicts::NonMembers => None,
+            })
+            .collect();
+        metrics.batch_events.observe(count(events.len()));
+        let started = ports.clock.monotonic_ms();
+        let work = async move {
+            // Before the append and after it, never beside another one: the lists then only ever hold too much.
+            if !index.is_empty() {
+                ports.directory.index(id, index).await?;
+            }
+            let answer = ports.timeline.append(id, expected, events).await?;
+            if answer == Append::Appended && !gone.is_empty() {
+                let _ = ports.directory.unindex(id, gone).await;
+            }
+            Ok(answer)
+        };
+        ctx.spawn(work.into_actor(self).map(move |answer, room, ctx| {
+            let took_ms = room.env.ports.clock.monotonic_ms().saturating_sub(started);
+            #[allow(clippy::cast_precision_loss, reason = "a latency in a histogram")]
+            metrics.append_seconds.observe(took_ms as f64 / 1000.0);
+            match &answer {
+                Ok(Append::Appended) => metrics.appends.inc(),
+                Ok(Append::Conflict { .. }) => metrics.append_conflicts.inc(),
+                Ok(Append::Unknown) => metrics.append_unknown.inc(),
+                Err(error) => {
+                    tracing::warn!(room = %room.id, %error, "append refused");
+                    metrics.append_refused.inc()
+                }
+            };
+            let Core::Ready(state) = &mut room.core else {
+                return;
+            };
+            let effects = state.appended(answer, &Self::moment(&room.env));
+            room.perform(effects, ctx);
+        }));
+    }
+
+    fn look_up(&mut self, lookup: Lookup, ctx: &mut Context<Self>) -> Option<Vec<Effect>> {
+        let (ports, id) = (self.env.ports.clone(), self.id);
+        let Core::Ready(state) = &mut self.core else {
+            return None;
+        };
+        let head = state.head();
+        if let Lookup::Event(seq) = lookup
+            && let Some(packet) = self.ring.get(seq)
+        {
+            return Some(state.found(
+                Found::Event(seq, Some(packet.event.clone())),
+                &Self::moment(&self.env),
+            ));
+        }
+        let horizon = ports
+            .clock
+            .now()
+            .minus_millis(self.env.rules.dedupe_window_ms);
+        let work = async move {
+            let found = match lookup {
+                Lookup::Users(users) => ports
+                    .directory
+                    .missing_users(users)
+                    .await
+                    .map(Found::MissingUsers),
+                Lookup::Event(seq) => {
+                    let range = ReadRange {
+                        from: seq,
+                        to: seq,
+                        direction: Direction::Up,
+                        limit: 1,
+                        bytes: 1,
+                    };
+                    ports
+                        .timeline
+                        .read(id, range)
+                        .await
+                        .map(|mut events| Found::Event(seq, events.pop()))
+                }
+                Lookup::Window => load::window(&ports, id, horizon, head)
+                    .await
+                    .map(Found::Window),
+            };
+            found.unwrap_or_else(Found::Failed)
+        };
+        ctx.spawn(work.into_actor(self).map(|found, room, ctx| {
+            let Core::Ready(state) = &mut room.core else {
+                return;
+            };
+            let effects = state.found(found, &Self::moment(&room.env));
+            room.perform(effects, ctx);
+        }));
+        None
+    }
+
+    /// Packs a durable event, keeps it in the ring, and tells those it brings in or puts out.
+    fn publish(&mut self, event: Arc<Event>, delta: Option<RoomDelta>, evicted: Evicted) -> Packet {
+        let packet = Packet::new(self.id, event.clone(), &*self.env.ports.wire);
+        self.ring.push(packet.clone());
+        if event.kind == EventKind::Message {
+            self.last_message = Some(event.clone());
+        }
+        if let Some(delta) = delta {
+            self.tell(&event, evicted);
+            self.deltas.push_back(delta);
+        } else if event.seq.since(self.projected) >= PROJECT_EVERY && self.deltas.is_empty() {
+            self.deltas.push_back(RoomDelta::reached(event.seq));
+        }
+        packet
+    }
+
+    fn tell(&self, event: &Event, evicted: Evicted) {
+        let members: Vec<UserId> = match event.kind {
+            EventKind::RoomCreated => event
+                .content::<RoomCreatedContent>()
+                .map(|c| c.members)
+                .unwrap_or_default(),
+            EventKind::MemberJoined | EventKind::MemberInvited => event
+                .content::<MemberContent>()
+                .map(|c| vec![c.user_id])
+                .unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        for user in members {
+            if let Some(room) = self.added_room(&user, event.seq.prev()) {
+                self.env
+                    .sessions
+                    .tell(&user, &Notice::RoomAdded(Arc::new(room)));
+            }
+        }
+        if let Evicts::User(user) = Evicts::of(event) {
+            let reason = match event.kind {
+                EventKind::MemberLeft => RemovedReason::Left,
+                EventKind::MemberBanned => RemovedReason::Banned,
+                _ => RemovedReason::Removed,
+            };
+            let notice = Notice::RoomRemoved {
+                room_id: self.id,
+                reason,
+                was: evicted,
+            };
+            self.env.sessions.tell(&user, &notice);
+        }
+    }
+
+    fn deliver(&mut self, packets: &mut Vec<Packet>) {
+        if packets.is_empty() {
+            return;
+        }
+        let batch = Arc::new(Batch {
+            room: self.id,
+            packets: std::mem::take(packets),
+        });
+        for target in self.interest.values_mut() {
+            // When full: the thread is owed a nudge, and its sessions read the room themselves (promise P-4).
+            if !target.owed && target.to.try_send(Deliver::Events(batch.clone())).is_err() {
+                target.owed = true;
+            }
+        }
+    }
+
+    /// Writes the next step of the stored projection. What fails stays, and is tried again at the next tick.
+    pub(super) fn project(&mut self, ctx: &mut Context<Self>) {
+        if self.projecting == Projecting::Yes {
+            return;
+        }
+        let Some(delta) = self.deltas.front().cloned() else {
+            return;
+        };
+        self.projecting = Projecting::Yes;
+        let (ports, id, applied) = (self.env.ports.clone(), self.id, delta.applied);
+        let work = async move { ports.directory.apply(id, delta).await };
+        ctx.spawn(work.into_actor(self).map(move |done: Result<(), StoreError>, room, ctx| {
+            room.projecting = Projecting::No;
+            match done {
+                Ok(()) => {
+                    room.projected = room.projected.max(applied);
+                    room.deltas.pop_front();
+                    room.project(ctx);
+                }
+                Err(error) => {
+                    tracing::warn!(room = %room.id, %error, "projection not written, will try again");
+                    room.arm(super::tick::RETRY_MS, ctx);
+                }
+            }
+        }));
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a batch size in a histogram")]
+fn count(events: usize) -> f64 {
+    events as f64
+}

@@ -1,0 +1,221 @@
+//! Reading a room's timeline: history answers and pages for sessions, from the ring where it reaches, else from the store.
+
+use std::sync::Arc;
+
+use parlor_schema::{
+    Event, RoomId, Seq, Timestamp, UserId,
+    event::Viewer,
+    frame::{Ack, Refusal, ack::HistoryAck, client::HistoryGet},
+    limits::{HISTORY_BYTES_MAX, HISTORY_LIMIT_DEFAULT, HISTORY_LIMIT_MAX},
+    port::{Direction, ReadRange, StoreError},
+};
+use serde_json::value::RawValue;
+
+use super::{
+    ask::Page,
+    packet::{Packet, Ring},
+};
+use crate::ports::Ports;
+
+/// Packets in one page for a session.
+const PAGE_EVENTS: usize = 256;
+
+/// What a read of the store needs to know of the room.
+#[derive(Clone)]
+pub struct Reader {
+    /// The outside.
+    pub ports: Ports,
+    /// The room.
+    pub room: RoomId,
+    /// Its head now.
+    pub head: Seq,
+    /// Nothing sent before this is kept.
+    pub horizon: Option<Timestamp>,
+}
+
+impl Reader {
+    /// Finds the first kept position.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn first(&self) -> Result<Seq, StoreError> {
+        match self.horizon {
+            None => Ok(Seq::FIRST),
+            Some(at) => Ok(self
+                .ports
+                .timeline
+                .seq_at(self.room, at)
+                .await?
+                .min(self.head.next())),
+        }
+    }
+
+    async fn range(
+        &self,
+        from: Seq,
+        to: Seq,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<Arc<Event>>, StoreError> {
+        if limit == 0 || from > to {
+            return Ok(Vec::new());
+        }
+        // Half of a frame: `around` reads twice. What an envelope adds to an event's weight fits into the other limit's slack.
+        let range = ReadRange {
+            from,
+            to,
+            direction,
+            limit,
+            bytes: HISTORY_BYTES_MAX / 2,
+        };
+        self.ports.timeline.read(self.room, range).await
+    }
+
+    /// Answers `history.get`.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn history(
+        self,
+        user: UserId,
+        ask: HistoryGet,
+        limit: usize,
+    ) -> Result<Ack, Refusal> {
+        let first = self.first().await?;
+        let (head, top) = (self.head, self.head.next());
+        let (events, complete) = if let Some(seq) = ask.around {
+            let middle = seq.clamp(first, top);
+            let above = self
+                .range(middle, head, Direction::Up, limit.div_ceil(2))
+                .await?;
+            let left = limit - above.len().min(limit);
+            let mut events = self
+                .range(first, middle.prev(), Direction::Down, left)
+                .await?;
+            events.extend(above);
+            let complete = reaches(&events, first, head);
+            (events, complete.0 && complete.1)
+        } else if ask.after.is_some() || ask.at.is_some() {
+            let from = match (ask.after, ask.at) {
+                (Some(after), _) => after.next(),
+                (None, Some(at)) => self.ports.timeline.seq_at(self.room, at).await?,
+                (None, None) => first,
+            };
+            let events = self
+                .range(from.max(first), head, Direction::Up, limit)
+                .await?;
+            let complete = from > head || reaches(&events, first, head).1;
+            (events, complete)
+        } else {
+            let to = ask.before.map_or(head, |before| before.min(top).prev());
+            let events = self.range(first, to, Direction::Down, limit).await?;
+            let complete = to < first || reaches(&events, first, head).0;
+            (events, complete)
+        };
+        let frames = events
+            .iter()
+            .map(|event| frame(self.room, event, &user))
+            .collect();
+        Ok(Ack::History(HistoryAck {
+            events: frames,
+            head,
+            first,
+            complete,
+        }))
+    }
+
+    /// Reads a page of packed events after `after`.
+    ///
+    /// # Errors
+    /// `unavailable`.
+    pub async fn page(self, after: Seq, bytes: usize) -> Result<Page, Refusal> {
+        let first = self.first().await?;
+        let from = after.next().max(first);
+        let range = ReadRange {
+            from,
+            to: self.head,
+            direction: Direction::Up,
+            limit: PAGE_EVENTS,
+            bytes,
+        };
+        let events = if from > self.head {
+            Vec::new()
+        } else {
+            self.ports.timeline.read(self.room, range).await?
+        };
+        let packets = events
+            .into_iter()
+            .map(|event| Packet::new(self.room, event, &*self.ports.wire))
+            .collect();
+        Ok(Page {
+            packets,
+            head: self.head,
+            first,
+        })
+    }
+}
+
+/// Answers a page from the ring, when it holds all that is asked for.
+#[must_use]
+pub fn page_from_ring(ring: &Ring, after: Seq, bytes: usize, head: Seq) -> Option<Page> {
+    let mut left = bytes;
+    let mut packets = Vec::new();
+    if after < head {
+        for packet in ring.after(after)?.take(PAGE_EVENTS) {
+            if left == 0 {
+                break;
+            }
+            left = left.saturating_sub(packet.public.len());
+            packets.push(packet.clone());
+        }
+    }
+    Some(Page {
+        packets,
+        head,
+        first: Seq::FIRST,
+    })
+}
+
+/// Says whether events reach down to the first kept one, and up to the head.
+fn reaches(events: &[Arc<Event>], first: Seq, head: Seq) -> (bool, bool) {
+    if first > head {
+        return (true, true);
+    }
+    (
+        events.first().is_some_and(|event| event.seq <= first),
+        events.last().is_some_and(|event| event.seq >= head),
+    )
+}
+
+fn frame(room: RoomId, event: &Event, user: &UserId) -> Box<RawValue> {
+    let viewer = if event.sender == *user {
+        Viewer::Sender
+    } else {
+        Viewer::Other
+    };
+    RawValue::from_string(event.frame(room, viewer)).expect("E-1: contents are json objects")
+}
+
+/// Checks what `history.get` asks; answers how many events it may have.
+///
+/// # Errors
+/// `bad_frame` with the field to blame.
+pub fn check(ask: &HistoryGet) -> Result<usize, Refusal> {
+    let positions = [
+        ask.before.is_some(),
+        ask.after.is_some(),
+        ask.around.is_some(),
+        ask.at.is_some(),
+    ];
+    if positions.iter().filter(|there| **there).count() > 1 {
+        return Err(Refusal::new(
+            parlor_schema::ErrorCode::BadFrame,
+            "at most one of before, after, around, at",
+        ));
+    }
+    let limit = ask.limit.unwrap_or(HISTORY_LIMIT_DEFAULT);
+    if limit == 0 {
+        return Err(Refusal::bad_field("limit", "at least 1"));
+    }
+    Ok(limit.min(HISTORY_LIMIT_MAX) as usize)
+}

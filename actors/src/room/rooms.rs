@@ -1,0 +1,141 @@
+//! The rooms of this node: finds a room's actor, or starts it.
+//!
+//! Invariant RS-1: a message is put into a mailbox while the registry's lock is held, and a room retires under the same lock only when it has
+//! handled every message put there; so no message is lost to a room that ends in peace.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use actix::{dev::ToEnvelope, prelude::*};
+use parlor_schema::RoomId;
+
+use super::{Room, RoomEnv};
+
+/// Locks, so that threads seldom meet.
+const SHARDS: usize = 64;
+
+struct Entry {
+    addr: Addr<Room>,
+    generation: u64,
+    /// Messages put into the mailbox.
+    sent: u64,
+}
+
+/// The rooms of this node.
+pub struct Rooms {
+    env: RoomEnv,
+    shards: Vec<Mutex<HashMap<RoomId, Entry>>>,
+    generations: AtomicU64,
+}
+
+impl Rooms {
+    /// Makes an empty registry.
+    #[must_use]
+    pub fn new(env: RoomEnv) -> Arc<Self> {
+        let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
+        Arc::new(Self {
+            env,
+            shards,
+            generations: AtomicU64::new(1),
+        })
+    }
+
+    fn shard(&self, room: RoomId) -> MutexGuard<'_, HashMap<RoomId, Entry>> {
+        let at = usize::from(room.bytes()[15]) % SHARDS;
+        self.shards[at]
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Sends a message to a room, starting it on this thread when it is not there; answers which run of the room took it.
+    ///
+    /// # Errors
+    /// The room's mailbox is full: the message comes back.
+    pub fn tell<M>(self: &Arc<Self>, room: RoomId, message: M) -> Result<u64, M>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        Room: Handler<M>,
+        <Room as Actor>::Context: ToEnvelope<Room, M>,
+    {
+        let mut shard = self.shard(room);
+        let entry = shard.entry(room).or_insert_with(|| self.start(room));
+        if !entry.addr.connected() {
+            *entry = self.start(room);
+        }
+        let generation = entry.generation;
+        match entry.addr.try_send(message) {
+            Ok(()) => {
+                entry.sent += 1;
+                Ok(generation)
+            }
+            Err(SendError::Full(message) | SendError::Closed(message)) => Err(message),
+        }
+    }
+
+    fn start(self: &Arc<Self>, room: RoomId) -> Entry {
+        let generation = self.generations.fetch_add(1, Ordering::Relaxed);
+        let addr = Room::new(room, generation, self.env.clone(), self.clone()).start();
+        Entry {
+            addr,
+            generation,
+            sent: 0,
+        }
+    }
+
+    /// Returns the run of a room that is there now.
+    #[must_use]
+    pub fn generation(&self, room: RoomId) -> Option<u64> {
+        self.shard(room)
+            .get(&room)
+            .filter(|entry| entry.addr.connected())
+            .map(|entry| entry.generation)
+    }
+
+    /// Takes a room out that ends for good or ill; a newer run of it stays.
+    pub fn forget(&self, room: RoomId, generation: u64) {
+        let mut shard = self.shard(room);
+        if shard
+            .get(&room)
+            .is_some_and(|entry| entry.generation == generation)
+        {
+            shard.remove(&room);
+        }
+    }
+
+    /// Takes a room out that nobody needs and that has handled `handled` messages; answers whether that were all (RS-1).
+    pub fn retire(&self, room: RoomId, generation: u64, handled: u64) -> bool {
+        let mut shard = self.shard(room);
+        let all = shard
+            .get(&room)
+            .is_none_or(|entry| entry.generation != generation || entry.sent == handled);
+        if all
+            && shard
+                .get(&room)
+                .is_some_and(|entry| entry.generation == generation)
+        {
+            shard.remove(&room);
+        }
+        all
+    }
+
+    /// Counts the rooms.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shards
+            .iter()
+            .map(|shard| shard.lock().map_or(0, |shard| shard.len()))
+            .sum()
+    }
+
+    /// Tells whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

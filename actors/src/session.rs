@@ -1,0 +1,303 @@
+//! The `Session` actor: one per connection, from the handshake to the last frame.
+//!
+//! Owns the protocol state of a connection: [`Greeting`] until `hello` is served, then [`live::Live`]; they are different types, so that nothing
+//! but `hello` can be served before it. The transport owns the socket; it hands frames in with [`Inbound`] and waits for each hand-in, which is the
+//! back-pressure: at most one hand-in waits, and [`IN_FLIGHT_MAX`] frames are being served.
+//! The mailbox holds [`MAILBOX`] messages; a notice that finds it full marks the session lost, and it closes 4501.
+//!
+//! Deliberately absent: sockets, WebSocket frames, tokens' insides.
+
+mod greeting;
+mod live;
+mod pull;
+mod subscribe;
+mod watch;
+
+use std::{net::IpAddr, rc::Rc, sync::Arc};
+
+use actix::prelude::*;
+use bytestring::ByteString;
+use parlor_schema::{
+    CloseCode, ErrorCode, NodeId,
+    frame::{self, ClientFrame, Received, Refusal, ServerFrame, hello::WelcomeLimits},
+    limits::BAD_FRAMES_PER_MINUTE_MAX,
+};
+use tokio::sync::oneshot;
+
+pub use greeting::Greeting;
+
+use crate::{
+    cursor::CursorKey,
+    fanout::Fanout,
+    front::Front,
+    line::{Line, Wake},
+    ports::Pass,
+    registry::{Notice, Sessions},
+    session::live::Live,
+};
+
+/// Messages that may wait for a session.
+pub const MAILBOX: usize = 256;
+/// Frames of one session being served at once; beyond, the socket is not read.
+pub const IN_FLIGHT_MAX: usize = 128;
+
+/// What every session of a node shares.
+#[derive(Clone)]
+pub struct SessionEnv {
+    /// The front.
+    pub front: Front,
+    /// The sessions of this node.
+    pub sessions: Arc<Sessions>,
+    /// Signs cursors.
+    pub cursors: Arc<CursorKey>,
+    /// This node's name.
+    pub node: NodeId,
+    /// What `welcome` tells.
+    pub limits: WelcomeLimits,
+    /// Sessions a user may have; 0: any number.
+    pub sessions_per_user: usize,
+}
+
+/// One frame as it came.
+#[derive(Debug, Clone)]
+pub enum Text {
+    /// A text message.
+    Json(ByteString),
+    /// A binary message, which `parlor.v1` does not have.
+    Binary,
+}
+
+/// Frames that came, in order. The answer comes when the session can take more.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Inbound(pub Vec<Text>);
+
+/// The socket is gone.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Gone;
+
+/// The actor.
+pub struct Session {
+    env: SessionEnv,
+    line: Rc<Line>,
+    fanout: Rc<Fanout>,
+    phase: Phase,
+    bad_frames: BadFrames,
+    in_flight: usize,
+    blocked: Vec<oneshot::Sender<()>>,
+}
+
+enum Phase {
+    Greeting(Greeting),
+    /// `hello` is being served; the actor takes no message meanwhile.
+    Between,
+    Live(Box<Live>),
+}
+
+/// Counts bad frames in the present minute.
+#[derive(Default)]
+struct BadFrames {
+    minute: u64,
+    count: u32,
+}
+
+impl BadFrames {
+    fn add(&mut self, now_ms: u64) -> u32 {
+        let minute = now_ms / 60_000;
+        if minute != self.minute {
+            *self = Self { minute, count: 0 };
+        }
+        self.count += 1;
+        self.count
+    }
+}
+
+impl Session {
+    /// Starts a session on this thread for a connection from `peer`; `pass` is whoever the header's token named.
+    pub fn open(env: SessionEnv, line: Rc<Line>, peer: IpAddr, pass: Option<Pass>) -> Addr<Self> {
+        let fanout = Fanout::local(&env.front.rooms, &env.front.ports, &env.front.metrics);
+        fanout.enter(&line);
+        let greeting = Greeting { pass, peer };
+        Self {
+            env,
+            line,
+            fanout,
+            phase: Phase::Greeting(greeting),
+            bad_frames: BadFrames::default(),
+            in_flight: 0,
+            blocked: Vec::new(),
+        }
+        .start()
+    }
+
+    fn send(&self, frame: &ServerFrame, echo: Option<&str>) {
+        self.line
+            .outlet
+            .push(self.env.front.ports.wire.text(&frame.write(echo)));
+    }
+
+    fn refuse(&mut self, refusal: Refusal, echo: Option<&str>) {
+        self.env.front.metrics.refused(refusal.code);
+        let bad = refusal.code == ErrorCode::BadFrame;
+        self.send(&ServerFrame::Error(refusal), echo);
+        if bad
+            && self
+                .bad_frames
+                .add(self.env.front.ports.clock.monotonic_ms())
+                >= BAD_FRAMES_PER_MINUTE_MAX
+        {
+            self.close(CloseCode::BadFrames);
+        }
+    }
+
+    fn close(&self, code: CloseCode) {
+        self.line.outlet.close(code, code.reason());
+    }
+
+    fn take(&mut self, text: &Text, ctx: &mut Context<Self>) {
+        self.env.front.metrics.frames_in.inc();
+        let read = match text {
+            Text::Json(text) => frame::read(text),
+            Text::Binary => Err(frame::ReadError {
+                echo: None,
+                refusal: Refusal::new(ErrorCode::BadFrame, "parlor.v1 has no binary messages"),
+            }),
+        };
+        match (&mut self.phase, read) {
+            (
+                Phase::Greeting(_),
+                Ok(Received {
+                    frame: ClientFrame::Hello(hello),
+                    echo,
+                    ..
+                }),
+            ) => {
+                self.greet(hello, echo, ctx);
+            }
+            (Phase::Greeting(_), read) => {
+                let echo = match read {
+                    Ok(received) => received.echo,
+                    Err(error) => error.echo,
+                };
+                self.refuse(
+                    Refusal::new(ErrorCode::BadFrame, "the first frame must be hello"),
+                    echo.as_deref(),
+                );
+                self.close(CloseCode::BadFrames);
+            }
+            (Phase::Live(_), Ok(received)) => self.serve(received, ctx),
+            (_, Err(error)) => self.refuse(error.refusal, error.echo.as_deref()),
+            (Phase::Between, Ok(_)) => {}
+        }
+    }
+
+    /// Notes that a frame was answered, and lets the socket be read again.
+    fn served(&mut self) {
+        self.in_flight -= 1;
+        if self.in_flight < IN_FLIGHT_MAX {
+            for waiting in self.blocked.drain(..) {
+                let _ = waiting.send(());
+            }
+        }
+    }
+}
+
+impl Actor for Session {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        self.line.attach(ctx.address().recipient());
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.line.detach();
+        self.fanout.leave(self.line.session);
+        if let Phase::Live(live) = &self.phase {
+            live.end(&self.env, &self.fanout, &self.line);
+        }
+    }
+}
+
+impl Handler<Inbound> for Session {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, message: Inbound, ctx: &mut Self::Context) -> Self::Result {
+        let mut texts = message.0.into_iter();
+        while !self.line.outlet.is_closing() {
+            let Some(text) = texts.next() else { break };
+            self.take(&text, ctx);
+            if matches!(self.phase, Phase::Between) {
+                // What came behind `hello` is taken when it is served.
+                let rest: Vec<Text> = texts.collect();
+                if rest.is_empty() {
+                    return Box::pin(std::future::ready(()));
+                }
+                let again = ctx.address().send(Self::rest(rest));
+                return Box::pin(async move { again.await.unwrap_or(()) });
+            }
+        }
+        if self.in_flight < IN_FLIGHT_MAX {
+            return Box::pin(std::future::ready(()));
+        }
+        let (free, freed) = oneshot::channel();
+        self.blocked.push(free);
+        Box::pin(async move { freed.await.unwrap_or(()) })
+    }
+}
+
+impl Session {
+    const fn rest(texts: Vec<Text>) -> Inbound {
+        Inbound(texts)
+    }
+}
+
+impl Handler<Gone> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: Gone, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+impl Handler<Wake> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
+        self.line.looked();
+        if self.line.outlet.is_closing() {
+            return;
+        }
+        self.put_out();
+        self.read_on(ctx);
+        self.tell_heads(ctx);
+        if self.line.recheck.take() {
+            self.recheck_watches(ctx);
+        }
+    }
+}
+
+impl Handler<Notice> for Session {
+    type Result = ();
+
+    fn handle(&mut self, notice: Notice, ctx: &mut Self::Context) {
+        if self.line.outlet.is_closing() {
+            return;
+        }
+        match notice {
+            Notice::RoomAdded(room) => self.added(&room, ctx),
+            Notice::RoomRemoved {
+                room_id,
+                reason,
+                was,
+            } => self.removed(room_id, reason, was, ctx),
+            Notice::LoginEnded(login) => {
+                if matches!(&self.phase, Phase::Live(live) if live.pass.login_id == Some(login)) {
+                    self.close(CloseCode::Revoked);
+                }
+            }
+            Notice::Revoked => self.close(CloseCode::Revoked),
+        }
+    }
+}

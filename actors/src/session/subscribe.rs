@@ -1,0 +1,329 @@
+//! Subscriptions of a session: starting, replacing and ending them, and rooms that come and go.
+
+use std::rc::Rc;
+
+use actix::prelude::*;
+use parlor_schema::{
+    ErrorCode, RoomId, Seq,
+    frame::{
+        Ack, Refusal, ServerFrame,
+        ack::SubscribedAck,
+        client::RoomSubscribe,
+        server::{Gap, Live as LiveFrame, RemovedReason, RoomAdded, RoomRemoved},
+    },
+    limits::SUBSCRIPTIONS_MAX,
+    room::{Mode, Room},
+};
+
+use super::{Phase as SessionPhase, Session};
+use crate::{
+    room::{ask::Seen, state::Evicted},
+    subscription::{Phase, Standing, Subscription},
+};
+
+/// Where a subscription starts.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Start {
+    /// The room's head when it was asked.
+    pub(super) head: Seq,
+    /// The first kept position.
+    pub(super) first: Seq,
+    /// The client's position; none: live from the head.
+    pub(super) after: Option<Seq>,
+    /// Whether `live` is to follow.
+    pub(super) owes_live: bool,
+}
+
+impl Session {
+    /// Starts delivery: from the head, or from the client's position through the log.
+    pub(super) fn start(
+        &mut self,
+        subscription: &Rc<Subscription>,
+        start: Start,
+        ctx: &mut Context<Self>,
+    ) {
+        if subscription.phase.get() != Phase::Joining {
+            return;
+        }
+        let room_id = subscription.room;
+        let from = match start.after {
+            None => start.head,
+            Some(after) if after > start.head => {
+                let gap = Gap {
+                    room_id,
+                    from: Seq::FIRST,
+                    to: start.head,
+                    head: start.head,
+                    reset: true,
+                };
+                self.send_gap(gap);
+                start.head
+            }
+            Some(after) => after,
+        };
+        subscription.cursor.set(from);
+        if start.owes_live {
+            self.owe_live(room_id);
+        }
+        subscription
+            .seen
+            .set(subscription.seen.get().max(start.head));
+        if subscription.is_level(start.head) && from.next() >= start.first {
+            self.level(subscription);
+        } else {
+            subscription.phase.set(Phase::Pulling);
+            self.pull(subscription.clone(), ctx);
+        }
+    }
+
+    pub(super) fn send_gap(&self, gap: Gap) {
+        self.env.front.metrics.gaps.inc();
+        self.send(&ServerFrame::Gap(gap), None);
+    }
+
+    fn owe_live(&mut self, room: RoomId) {
+        if let SessionPhase::Live(live) = &mut self.phase
+            && let Some(place) = live.places.get_mut(&room)
+        {
+            place.owes_live = true;
+        }
+    }
+
+    /// The session has everything: events are pushed from now on.
+    pub(super) fn level(&mut self, subscription: &Rc<Subscription>) {
+        subscription.phase.set(Phase::Live);
+        let SessionPhase::Live(live) = &mut self.phase else {
+            return;
+        };
+        let Some(place) = live.places.get_mut(&subscription.room) else {
+            return;
+        };
+        if std::mem::take(&mut place.owes_live) {
+            let frame = LiveFrame {
+                room_id: subscription.room,
+                seq: subscription.cursor.get(),
+            };
+            self.send(&ServerFrame::Live(frame), None);
+        }
+    }
+
+    pub(super) fn subscribe(
+        &mut self,
+        ask: RoomSubscribe,
+        echo: Option<String>,
+        ctx: &mut Context<Self>,
+    ) {
+        let SessionPhase::Live(live) = &mut self.phase else {
+            return;
+        };
+        let known = live.places.contains_key(&ask.room_id);
+        if !known && live.places.len() >= SUBSCRIPTIONS_MAX {
+            let refusal = Refusal::new(
+                ErrorCode::RateLimited,
+                format!("at most {SUBSCRIPTIONS_MAX} subscriptions"),
+            );
+            return self.refuse(refusal, echo.as_deref());
+        }
+        if ask.mode == Some(Mode::None) {
+            return self.refuse(
+                Refusal::bad_field("mode", "active or passive"),
+                echo.as_deref(),
+            );
+        }
+        // Replaced only when the room has agreed; until then the old one goes on, except where delivery restarts or stops.
+        let before = live
+            .places
+            .get(&ask.room_id)
+            .map(|place| place.subscription.phase.get());
+        let passive = ask.mode == Some(Mode::Passive);
+        let keeps = ask.after.is_none()
+            && !passive
+            && matches!(before, Some(Phase::Live | Phase::Pulling | Phase::Joining));
+        let subscription = if keeps {
+            live.places
+                .get(&ask.room_id)
+                .map(|place| place.subscription.clone())
+        } else {
+            Some(live.subscribe(ask.room_id, &self.fanout, &self.line))
+        };
+        let Some(subscription) = subscription else {
+            return;
+        };
+        let look = self.env.front.look(ask.room_id, &live.caller.user_id);
+        self.in_flight += 1;
+        ctx.spawn(look.into_actor(self).map(move |seen, session, ctx| {
+            session.served();
+            match seen {
+                Ok(seen) => {
+                    session.subscribed(&subscription, &ask, seen, keeps, echo.as_deref(), ctx)
+                }
+                Err(refusal) => {
+                    session.drop_subscription(&subscription);
+                    session.reply(Err(refusal), echo.as_deref());
+                }
+            }
+        }));
+    }
+
+    fn subscribed(
+        &mut self,
+        subscription: &Rc<Subscription>,
+        ask: &RoomSubscribe,
+        seen: Seen,
+        keeps: bool,
+        echo: Option<&str>,
+        ctx: &mut Context<Self>,
+    ) {
+        let own = seen.room.own;
+        subscription.standing.set(if own.is_some() {
+            Standing::Member
+        } else {
+            Standing::Guest
+        });
+        let ack = SubscribedAck {
+            head: seen.room.head,
+            read: own.map_or(Seq::ZERO, |own| own.read),
+            unread: own.map_or(0, |own| own.unread),
+        };
+        self.reply(Ok(Ack::Subscribed(ack)), echo);
+        if keeps {
+            // Nothing changed: what is being delivered goes on.
+            self.owe_live(ask.room_id);
+            if subscription.phase.get() == Phase::Live {
+                self.level(subscription);
+            }
+            return;
+        }
+        if subscription.phase.get() != Phase::Joining {
+            return;
+        }
+        if ask.mode == Some(Mode::Passive) {
+            subscription.cursor.set(seen.room.head);
+            subscription.phase.set(Phase::Passive);
+            return;
+        }
+        let start = Start {
+            head: seen.room.head,
+            first: seen.first,
+            after: ask.after,
+            owes_live: true,
+        };
+        self.start(subscription, start, ctx);
+    }
+
+    /// Ends a subscription, unless another has taken its place meanwhile.
+    pub(super) fn drop_subscription(&mut self, subscription: &Rc<Subscription>) {
+        let SessionPhase::Live(live) = &mut self.phase else {
+            return;
+        };
+        let same = live
+            .places
+            .get(&subscription.room)
+            .is_some_and(|place| Rc::ptr_eq(&place.subscription, subscription));
+        if same {
+            live.unsubscribe(subscription.room, &self.fanout);
+        } else {
+            self.fanout.unsubscribe(subscription);
+        }
+    }
+
+    pub(super) fn unsubscribe(&mut self, room: RoomId, echo: Option<&str>) {
+        if let SessionPhase::Live(live) = &mut self.phase {
+            live.unsubscribe(room, &self.fanout);
+        }
+        self.reply(Ok(Ack::empty()), echo);
+    }
+
+    pub(super) fn send_removed(&self, room_id: RoomId, reason: RemovedReason) {
+        self.send(
+            &ServerFrame::RoomRemoved(RoomRemoved { room_id, reason }),
+            None,
+        );
+    }
+
+    /// The user is in a room from now on.
+    pub(super) fn added(&mut self, room: &Room, ctx: &mut Context<Self>) {
+        let SessionPhase::Live(live) = &mut self.phase else {
+            return;
+        };
+        if live
+            .greeted
+            .get(&room.room_id)
+            .is_some_and(|head| *head > room.head)
+        {
+            // `welcome` told of it already.
+            return;
+        }
+        let mut room = room.clone();
+        let subscribes = live.wants_all && live.places.len() < SUBSCRIPTIONS_MAX;
+        let reads_along = live
+            .places
+            .get(&room.room_id)
+            .map(|place| place.subscription.clone());
+        if let Some(own) = &mut room.own {
+            own.mode = match &reads_along {
+                Some(_) => live.mode_of(room.room_id),
+                None => super::greeting::default_mode(subscribes),
+            };
+        }
+        let (room_id, head) = (room.room_id, room.head);
+        self.send(&ServerFrame::RoomAdded(RoomAdded { room }), None);
+        if self.line.watches.get() {
+            self.recheck_watches(ctx);
+        }
+        if let Some(subscription) = reads_along {
+            // A reader of a public room who joined: delivery goes on where it is.
+            subscription.standing.set(Standing::Member);
+            return;
+        }
+        if subscribes {
+            let SessionPhase::Live(live) = &mut self.phase else {
+                return;
+            };
+            let subscription = live.subscribe(room_id, &self.fanout, &self.line);
+            // At least the event that brought the user in is there already.
+            subscription.seen.set(head.next());
+            let start = Start {
+                head: head.next(),
+                first: Seq::FIRST,
+                after: Some(head),
+                owes_live: false,
+            };
+            self.start(&subscription, start, ctx);
+        }
+    }
+
+    /// The user is out of a room from now on.
+    pub(super) fn removed(
+        &mut self,
+        room: RoomId,
+        reason: RemovedReason,
+        was: Evicted,
+        ctx: &mut Context<Self>,
+    ) {
+        let SessionPhase::Live(live) = &mut self.phase else {
+            return;
+        };
+        live.greeted.remove(&room);
+        let subscribed = live.unsubscribe(room, &self.fanout);
+        if subscribed || was == Evicted::Member {
+            self.send_removed(room, reason);
+        }
+        if self.line.watches.get() {
+            self.recheck_watches(ctx);
+        }
+    }
+
+    /// Leaves rooms that turned private around a reader.
+    pub(super) fn put_out(&mut self) {
+        let rooms = std::mem::take(&mut *self.line.out.borrow_mut());
+        for room in rooms {
+            let SessionPhase::Live(live) = &mut self.phase else {
+                return;
+            };
+            if live.unsubscribe(room, &self.fanout) {
+                self.send_removed(room, RemovedReason::NotMember);
+            }
+        }
+    }
+}
