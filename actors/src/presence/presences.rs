@@ -122,8 +122,8 @@ impl Presences {
     /// Ordering: the message is on its way when this returns, before whatever the caller sends next; the future ends when it has
     /// taken effect, and sees to it that it does.
     /// When full: taken all the same (PS-2).
-    /// Cancellation: dropped before its end, it may or may not have taken effect. Waiting for it, or dropping it, must come before
-    /// the end of what [`Self::detach`] is called from.
+    /// Cancellation: dropped before its end, it may or may not have taken effect; a [`Self::detach`] after that undoes it. A future
+    /// that outlives the `detach` may bring the session back.
     pub fn attach<S: Into<Option<PresenceSetting>>>(
         self: &Arc<Self>,
         user: &UserId,
