@@ -1,0 +1,37 @@
+//! `/health/*` and `/metrics`: for operators and their machines.
+
+use actix_web::{HttpResponse, http::header, web};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{HttpState, problem::Problem};
+
+/// What a health check answers when all is well.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Health {
+    /// `live` or `ready`.
+    status: &'static str,
+}
+
+/// `GET /health/live`: the process answers.
+pub(super) async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(Health { status: "live" })
+}
+
+/// `GET /health/ready`: the node may get traffic.
+pub(super) async fn ready(state: web::Data<HttpState>) -> Result<HttpResponse, Problem> {
+    let reasons = state.front.readiness();
+    if reasons.is_empty() {
+        Ok(HttpResponse::Ok().json(Health { status: "ready" }))
+    } else {
+        Err(Problem::not_ready(reasons))
+    }
+}
+
+/// `GET /metrics`
+pub(super) async fn metrics(state: web::Data<HttpState>) -> HttpResponse {
+    const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, TYPE))
+        .body(state.metrics.encode())
+}
