@@ -9,7 +9,7 @@
 //! - B-4: after an error of the disk the store opens its file again by itself; a full disk refuses writes, not reads.
 //!
 //! Limits: trusts `fdatasync`. Where a disk fails it once and then claims success, what was written in between is only as safe as that
-//! claim. After a crash redb reads the whole file before it opens, which takes about a second per few hundred megabytes.
+//! claim. Opening reads the whole file, to check every page; while it is open, rows are checked as they are read.
 //!
 //! Deliberately absent: caches (redb has one; the room's recent ring is the actors'), compaction, deletion by age.
 
@@ -71,7 +71,7 @@ pub struct EmbeddedStore {
 impl EmbeddedStore {
     /// Opens the store in `folder`, making both where they are not there.
     ///
-    /// Blocks; after a crash for as long as reading the whole file takes.
+    /// Blocks for as long as reading the whole file takes.
     ///
     /// # Errors
     /// The folder is in use, the file is damaged, or the system refused.

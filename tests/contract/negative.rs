@@ -79,14 +79,17 @@ impl Timeline for Broken {
 
 #[tokio::test]
 async fn the_suite_catches_each_broken_promise() {
-    for fault in [
-        Fault::ExpectedHeadOff,
-        Fault::Torn,
-        Fault::Forgets,
-        Fault::Unsorted,
+    for (fault, check) in [
+        (Fault::ExpectedHeadOff, "expected head: "),
+        (Fault::Torn, "kept as given: "),
+        (Fault::Forgets, "kept as given: "),
+        (Fault::Unsorted, "reads: "),
     ] {
         let inner = MemoryStore::new();
         let caught = timeline::suite(Arc::new(Broken { inner, fault })).await;
-        assert!(caught.is_err(), "{fault:?} was not caught");
+        assert!(
+            caught.as_ref().is_err_and(|why| why.starts_with(check)),
+            "{fault:?}: {caught:?}"
+        );
     }
 }

@@ -99,37 +99,62 @@ fn read(tables: &mut impl Rows, room: RoomId, range: ReadRange) -> Result<Vec<Ar
         Direction::Down => Order::Falling,
     };
     let from = range.from.max(Seq::FIRST);
-    let mut expected = match range.direction {
-        Direction::Up => Some(from),
-        Direction::Down => None,
-    };
-    let mut events = Vec::new();
-    let mut bytes = 0_usize;
+    let mut events: Vec<Arc<Event>> = Vec::new();
+    let (mut bytes, mut cut) = (0_usize, range.limit == 0);
     let keys = key::events(room, from, range.to);
     tables.scan(Table::Timeline, keys, order, &mut |key, row| {
-        if events.len() >= range.limit {
+        cut = cut || events.len() >= range.limit;
+        if cut {
             return Ok(ControlFlow::Break(()));
         }
         let seq = key::seq_of(key).unwrap_or(Seq::ZERO);
-        if let Some(expected) = expected.filter(|expected| *expected != seq) {
-            return Err(hole(room, expected));
-        }
         let event = row::unseal_event(key, seq, row)?;
         bytes = bytes.saturating_add(event.weight());
-        if bytes > range.bytes && !events.is_empty() {
+        cut = bytes > range.bytes && !events.is_empty();
+        if cut {
             return Ok(ControlFlow::Break(()));
         }
         events.push(Arc::new(event));
-        expected = Some(match order {
-            Order::Rising => seq.next(),
-            Order::Falling => seq.prev(),
-        });
         Ok(ControlFlow::Continue(()))
     })?;
     if order == Order::Falling {
         events.reverse();
     }
-    Ok(events)
+    match first_hole(tables, room, from, &range, &events, cut)? {
+        Some(missing) => Err(hole(room, missing)),
+        None => Ok(events),
+    }
+}
+
+/// Finds a position that a walk should have met and did not (T-5); `cut` says that a limit ended it.
+fn first_hole(
+    tables: &mut impl Rows,
+    room: RoomId,
+    from: Seq,
+    range: &ReadRange,
+    events: &[Arc<Event>],
+    cut: bool,
+) -> Result<Option<Seq>, Fault> {
+    let pairs = events.iter().zip(events.iter().skip(1));
+    for (event, next) in pairs {
+        if next.seq != event.seq.next() {
+            return Ok(Some(event.seq.next()));
+        }
+    }
+    let up = matches!(range.direction, Direction::Up);
+    if let Some(lowest) = events.first()
+        && (up || !cut)
+        && lowest.seq != from
+    {
+        return Ok(Some(from));
+    }
+    // Above the highest there is nothing in the range, or the room ends there.
+    let highest = events.last().map_or(from.prev(), |event| event.seq);
+    if highest >= range.to || (up || events.is_empty()) && cut {
+        return Ok(None);
+    }
+    let head = head(tables, room)?;
+    Ok((highest < head).then(|| highest.next()))
 }
 
 fn hole(room: RoomId, seq: Seq) -> Fault {
