@@ -1,1 +1,16 @@
-//! Placeholder.
+//! Parlor, a clustered chat messaging server: the library behind the binary.
+//!
+//! Layout:
+//! - [`wiring`]: joins settings, adapters, actors and listeners; the only place that names adapters.
+//! - [`websocket`]: the socket; [`http`]: everything else on the same port.
+//! - [`auth`]: accounts and tokens.
+//! - [`command`]: the command line.
+//!
+//! Deliberately absent: what a room, a session or a presence does (`parlor-actors`), what a frame is (`parlor-schema`), how events are kept
+//! (`parlor-cluster`).
+
+pub mod auth;
+pub mod command;
+pub mod http;
+pub mod websocket;
+pub mod wiring;

@@ -19,9 +19,10 @@ use std::{
 };
 
 use actix::prelude::*;
-use parlor_schema::{RoomId, Seq, SessionId};
+use parlor_schema::{CloseCode, RoomId, Seq, SessionId};
 
 use crate::{
+    drain::Drain,
     line::Line,
     metrics::Metrics,
     ports::Ports,
@@ -64,12 +65,18 @@ pub struct Fanout {
     lines: RefCell<HashMap<SessionId, Weak<Line>>>,
     to: RefCell<Option<Recipient<Deliver>>>,
     queued: Cell<i64>,
+    drain: Arc<Drain>,
 }
 
 impl Fanout {
     /// Returns this thread's fan-out, making it when there is none.
     #[must_use]
-    pub fn local(rooms: &Arc<Rooms>, ports: &Ports, metrics: &Arc<Metrics>) -> Rc<Self> {
+    pub fn local(
+        rooms: &Arc<Rooms>,
+        ports: &Ports,
+        metrics: &Arc<Metrics>,
+        drain: &Arc<Drain>,
+    ) -> Rc<Self> {
         LOCAL.with_borrow_mut(|local| {
             // Another server in the same process (tests) has other rooms.
             if let Some(fanout) = local
@@ -87,6 +94,7 @@ impl Fanout {
                 lines: RefCell::default(),
                 to: RefCell::default(),
                 queued: Cell::new(0),
+                drain: drain.clone(),
             });
             let addr = FanoutActor(fanout.clone()).start();
             *fanout.to.borrow_mut() = Some(addr.recipient());
@@ -242,7 +250,16 @@ impl Fanout {
             .filter_map(Weak::upgrade)
             .collect();
         let mut queued = 0_i64;
+        let left_ms = self.drain.left_ms(now_ms);
         for line in &lines {
+            match left_ms {
+                None => {}
+                Some(0) => line
+                    .outlet
+                    .close(CloseCode::Draining, CloseCode::Draining.reason()),
+                // Each client its own moment, so that they do not all come to the next node at once.
+                Some(left) => line.send_away(self.ports.ids.below(left), left, &*self.ports.wire),
+            }
             line.tick(now_ms, now, &*self.ports.wire);
             queued += i64::try_from(line.outlet.pending()).unwrap_or(0);
         }

@@ -8,12 +8,13 @@
 //! - [`session`]: a connection's protocol, from `hello` on.
 //! - [`presence`]: a user's devices, merged.
 //! - [`node`]: the process among others; [`registry`]: the sessions of a user.
-//! - [`bucket`]: rate limits; [`cursor`]: signed positions; [`metrics`]: what is counted; [`ports`]: the outside.
+//! - [`bucket`]: rate limits; [`drain`]: leaving; [`cursor`]: signed positions; [`metrics`]: what is counted; [`ports`]: the outside.
 //!
 //! Deliberately absent: sockets, HTTP, databases, Redis, and every wall clock.
 
 pub mod bucket;
 pub mod cursor;
+pub mod drain;
 pub mod fanout;
 pub mod front;
 pub mod line;

@@ -13,7 +13,10 @@ use std::{
 use actix::prelude::*;
 use parlor_schema::{
     CloseCode, RoomId, SessionId, Timestamp, UserId,
-    frame::{ServerFrame, server::AuthExpiring},
+    frame::{
+        ServerFrame,
+        server::{AuthExpiring, Goaway},
+    },
     limits::{AUTH_EXPIRING_MS, HEARTBEAT_MS, HELLO_WITHIN_MS, WRITE_STALL_MS},
 };
 
@@ -72,6 +75,7 @@ pub struct Line {
     pub lost: Arc<AtomicBool>,
     session_addr: RefCell<Option<Recipient<Wake>>>,
     awake: Cell<bool>,
+    leaving: Cell<bool>,
 }
 
 impl Line {
@@ -93,6 +97,7 @@ impl Line {
             lost: Arc::default(),
             session_addr: RefCell::default(),
             awake: Cell::new(false),
+            leaving: Cell::new(false),
         }
     }
 
@@ -126,6 +131,20 @@ impl Line {
             || !self.behind.borrow().is_empty()
             || !self.out.borrow().is_empty()
             || !self.heads.borrow().is_empty()
+    }
+
+    /// Tells the client that the node leaves: it is to reconnect after `reconnect_in_ms`, and is closed after `close_in_ms`.
+    pub fn send_away(&self, reconnect_in_ms: u64, close_in_ms: u64, wire: &dyn Wire) {
+        if self.person.borrow().is_none() || self.leaving.replace(true) {
+            return;
+        }
+        let goaway = Goaway {
+            reason: "draining".to_owned(),
+            reconnect_in_ms,
+            close_in_ms,
+        };
+        self.outlet
+            .push(wire.text(&ServerFrame::Goaway(goaway).write(None)));
     }
 
     /// Sees to the deadlines.

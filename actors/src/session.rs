@@ -28,6 +28,7 @@ pub use greeting::Greeting;
 
 use crate::{
     cursor::CursorKey,
+    drain::Drain,
     fanout::Fanout,
     front::Front,
     line::{Line, Wake},
@@ -56,6 +57,8 @@ pub struct SessionEnv {
     pub limits: WelcomeLimits,
     /// Sessions a user may have; 0: any number.
     pub sessions_per_user: usize,
+    /// Whether the node leaves.
+    pub drain: Arc<Drain>,
 }
 
 /// One frame as it came.
@@ -116,7 +119,12 @@ impl BadFrames {
 impl Session {
     /// Starts a session on this thread for a connection from `peer`; `pass` is whoever the header's token named.
     pub fn open(env: SessionEnv, line: Rc<Line>, peer: IpAddr, pass: Option<Pass>) -> Addr<Self> {
-        let fanout = Fanout::local(&env.front.rooms, &env.front.ports, &env.front.metrics);
+        let fanout = Fanout::local(
+            &env.front.rooms,
+            &env.front.ports,
+            &env.front.metrics,
+            &env.drain,
+        );
         fanout.enter(&line);
         let greeting = Greeting { pass, peer };
         Self {

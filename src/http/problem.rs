@@ -46,6 +46,24 @@ pub struct ProblemDocument {
     pub reasons: Vec<String>,
 }
 
+impl ProblemDocument {
+    /// Writes a refusal as a document with this status; the handshake, which answers before there is a request, uses it too.
+    #[must_use]
+    pub fn of(refusal: &Refusal, status: StatusCode) -> Self {
+        Self {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: refusal.message.clone(),
+            code: refusal.code,
+            retry_after_ms: refusal.retry_after_ms,
+            field: refusal.field.clone(),
+            details: refusal.details.clone(),
+            reasons: Vec::new(),
+        }
+    }
+}
+
 /// What becomes of the connection after the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Afterwards {
@@ -168,15 +186,8 @@ impl ResponseError for Problem {
         let mut response = response
             .insert_header((header::CONTENT_TYPE, CONTENT_TYPE))
             .json(ProblemDocument {
-                r#type: "about:blank",
-                title: self.0.status.canonical_reason().unwrap_or("Error"),
-                status: self.0.status.as_u16(),
-                detail: self.0.refusal.message.clone(),
-                code: self.0.refusal.code,
-                retry_after_ms: self.0.refusal.retry_after_ms,
-                field: self.0.refusal.field.clone(),
-                details: self.0.refusal.details.clone(),
                 reasons: self.0.reasons.clone(),
+                ..ProblemDocument::of(&self.0.refusal, self.0.status)
             });
         // For the one place that counts (H-2).
         response.extensions_mut().insert(self.0.refusal.code);

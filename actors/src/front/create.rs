@@ -64,7 +64,7 @@ impl Front {
                 let seen = self.look(room, &caller.user_id).await?;
                 Ok(Ack::Created(CreatedAck {
                     room: seen.room,
-                    duplicate: Duplicate::No,
+                    duplicate: Duplicate::Yes,
                 }))
             }
             answer => answer,

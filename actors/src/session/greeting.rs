@@ -100,21 +100,14 @@ impl Session {
                 ClientFrame::ReceiptDelivered(Receipt { room_id, seq }),
             ));
         }
-        let presences = self.env.front.presences.clone();
-        let session = self.line.session;
-        ctx.spawn(
-            async move {
-                presences
-                    .attach(
-                        &caller.user_id,
-                        session,
-                        caller.device_id,
-                        hello.presence.unwrap_or_default(),
-                    )
-                    .await;
-            }
-            .into_actor(self),
+        // Sent here and now, so that no later `presence.set` overtakes it; a `hello` without presence keeps what the device said last.
+        let attached = self.env.front.presences.attach(
+            &caller.user_id,
+            self.line.session,
+            caller.device_id,
+            hello.presence,
         );
+        ctx.spawn(attached.into_actor(self));
     }
 }
 

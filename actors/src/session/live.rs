@@ -1,9 +1,6 @@
 //! The state after `hello`, and serving its frames.
 
-use std::{
-    collections::{HashMap, HashSet},
-    rc::Rc,
-};
+use std::{collections::HashMap, rc::Rc};
 
 use actix::prelude::*;
 use parlor_schema::{
@@ -134,14 +131,10 @@ impl Live {
         }
         let (user, session) = (self.caller.user_id.clone(), line.session);
         env.sessions.leave(&user, session);
-        let presences = env.front.presences.clone();
-        let watched: HashSet<UserId> = self.watched.keys().cloned().collect();
-        actix_rt::spawn(async move {
-            presences.detach(&user, session);
-            for user in watched {
-                presences.unwatch(&user, session);
-            }
-        });
+        env.front.presences.detach(&user, session);
+        for user in self.watched.keys() {
+            env.front.presences.unwatch(user, session);
+        }
     }
 }
 
@@ -172,9 +165,7 @@ impl Session {
             ClientFrame::RoomSubscribe(ask) => self.subscribe(ask, echo, ctx),
             ClientFrame::RoomUnsubscribe(ask) => self.unsubscribe(ask.room_id, echo.as_deref()),
             ClientFrame::PresenceWatch(users) => self.watch(users.user_ids, echo, ctx),
-            ClientFrame::PresenceUnwatch(users) => {
-                self.unwatch(users.user_ids, echo.as_deref(), ctx)
-            }
+            ClientFrame::PresenceUnwatch(users) => self.unwatch(&users.user_ids, echo.as_deref()),
             frame => {
                 let reply = self.env.front.ask(&live.caller, msg_id, frame);
                 self.in_flight += 1;

@@ -44,28 +44,17 @@ impl Session {
         }));
     }
 
-    pub(super) fn unwatch(
-        &mut self,
-        users: Vec<UserId>,
-        echo: Option<&str>,
-        ctx: &mut Context<Self>,
-    ) {
+    pub(super) fn unwatch(&mut self, users: &[UserId], echo: Option<&str>) {
         let SessionPhase::Live(live) = &mut self.phase else {
             return;
         };
-        for user in &users {
+        for user in users {
             live.watched.remove(user);
         }
         self.line.watches.set(!live.watched.is_empty());
-        let (presences, session) = (self.env.front.presences.clone(), self.line.session);
-        ctx.spawn(
-            async move {
-                for user in users {
-                    presences.unwatch(&user, session);
-                }
-            }
-            .into_actor(self),
-        );
+        for user in users {
+            self.env.front.presences.unwatch(user, self.line.session);
+        }
         self.reply(
             Ok(Ack::Presence(PresenceAck {
                 presence: Vec::new(),

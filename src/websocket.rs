@@ -1,0 +1,29 @@
+//! The WebSocket transport: the one module that knows RFC 6455.
+//!
+//! Owns the handshake, a bounded decoder, the packing of server frames, and the socket itself, which is taken away from the HTTP dispatcher
+//! once the handshake is done, so that an idle connection keeps no HTTP buffers (ADR 0003).
+//!
+//! Invariants:
+//! - W-1: a frame is refused as soon as its header announces too much; nothing announced is allocated.
+//! - W-2: a socket is written with what is in the session's lanes, one `writev` per turn of the loop; nothing else buffers.
+//! - W-3: at most one batch of decoded frames is handed to the session at a time; until it is taken, the socket is not read.
+//! - W-4: a connection that is told to close is gone within [`socket::CLOSE_WITHIN`], whether its client reads or not.
+//!
+//! Deliberately absent: what frames mean (`parlor-actors`), permessage-deflate (never answered yet, which the RFC allows).
+
+mod decode;
+mod flush;
+mod handshake;
+mod mask;
+mod pack;
+mod peers;
+mod socket;
+
+pub use decode::{Decoder, Incoming, Violation};
+pub use handshake::{WsState, upgrade};
+pub use pack::WebSocketWire;
+pub use peers::Peers;
+
+/// [`socket::CLOSE_WITHIN`] in milliseconds, for whoever plans the end of the process.
+pub const CLOSE_WITHIN_MS: u64 = 2_000;
+const _: () = assert!(socket::CLOSE_WITHIN.as_millis() == CLOSE_WITHIN_MS as u128);

@@ -1,0 +1,226 @@
+//! The handshake: RFC 6455 by actix-http (the one that actix-web-actors wraps), and Parlor's own conditions before it.
+//!
+//! Order: path, method and upgrade, origin, subprotocol, connections of the address, token. What fails is answered with a problem document.
+
+use std::{net::IpAddr, sync::Arc};
+
+use actix_codec::Framed;
+use actix_http::{
+    HttpMessage, Request, Response, StatusCode,
+    body::{BodySize, BoxBody},
+    h1,
+    header::{self, HeaderValue},
+};
+use actix_rt::net::TcpStream;
+use actix_web::Error;
+use actix_web_actors::ws::HandshakeError;
+use bytes::Bytes;
+use futures_util::SinkExt;
+use parlor_actors::{ports::Pass, session::SessionEnv};
+use parlor_schema::{ErrorCode, frame::Refusal};
+
+use super::{peers::Peers, socket};
+use crate::http::ProblemDocument;
+
+/// The path of the socket.
+pub(super) const PATH: &str = "/v1/ws";
+/// The subprotocol.
+const SUBPROTOCOL: &str = "parlor.v1";
+
+/// What every connection of a node shares.
+#[derive(Clone)]
+pub struct WsState {
+    /// What sessions share.
+    pub sessions: SessionEnv,
+    /// Connections by address.
+    pub peers: Arc<Peers>,
+    /// Origins allowed beside the server's own.
+    pub allowed_origins: Arc<Vec<String>>,
+    /// Bytes of one client frame.
+    pub frame_bytes: usize,
+}
+
+/// A refusal before the upgrade.
+struct Refused {
+    refusal: Refusal,
+    status: StatusCode,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        let status = StatusCode::from_u16(refusal.code.http_status())
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { refusal, status }
+    }
+}
+
+/// Answers a request to upgrade; the connection is the socket's from then on.
+///
+/// # Errors
+/// The client went away during the handshake.
+pub async fn upgrade(
+    state: WsState,
+    request: Request,
+    mut framed: Framed<TcpStream, h1::Codec>,
+) -> Result<(), Error> {
+    let peer = request
+        .peer_addr()
+        .map_or(IpAddr::from([0, 0, 0, 0]), |addr| addr.ip());
+    let admitted = admit(&state, &request, peer).await;
+    let (response, pass, counted) = match admitted {
+        Ok(admitted) => admitted,
+        Err(refused) => {
+            state.sessions.front.metrics.refused(refused.refusal.code);
+            return refuse(&mut framed, &refused).await;
+        }
+    };
+    framed
+        .send(h1::Message::Item((response, BodySize::None)))
+        .await?;
+    let parts = framed.into_parts();
+    let stream = parts.io;
+    // Small frames must not wait for an acknowledgement (Nagle); a socket that refuses this is only slower.
+    let _ = stream.set_nodelay(true);
+    let first = parts.read_buf.freeze();
+    let limit = state.frame_bytes;
+    actix_rt::spawn(socket::run(
+        stream,
+        first,
+        state.sessions,
+        pass,
+        peer,
+        limit,
+        counted,
+    ));
+    Ok(())
+}
+
+type Admitted = (Response<()>, Option<Pass>, super::peers::Counted);
+
+async fn admit(state: &WsState, request: &Request, peer: IpAddr) -> Result<Admitted, Refused> {
+    if request.path() != PATH {
+        return Err(Refusal::not_found("path").into());
+    }
+    let mut response =
+        actix_http::ws::handshake(request.head()).map_err(|error| handshake_refused(&error))?;
+    check_origin(state, request)?;
+    if let Some(protocol) = subprotocol(request)? {
+        response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, protocol));
+    }
+    let counted = state
+        .peers
+        .enter(peer)
+        .ok_or_else(|| Refusal::rate_limited(1_000))?;
+    let pass = match bearer(request)? {
+        None => None,
+        Some(token) => Some(state.sessions.front.ports.gate.verify(token).await?),
+    };
+    Ok((response.finish().drop_body(), pass, counted))
+}
+
+fn handshake_refused(error: &HandshakeError) -> Refused {
+    let status = match error {
+        HandshakeError::GetMethodRequired => StatusCode::METHOD_NOT_ALLOWED,
+        HandshakeError::NoWebsocketUpgrade | HandshakeError::NoConnectionUpgrade => {
+            StatusCode::UPGRADE_REQUIRED
+        }
+        _ => StatusCode::BAD_REQUEST,
+    };
+    Refused {
+        refusal: Refusal::new(ErrorCode::BadFrame, error.to_string()),
+        status,
+    }
+}
+
+/// A page may connect from the server's own origin, or from one the settings name. Programs send no origin.
+fn check_origin(state: &WsState, request: &Request) -> Result<(), Refused> {
+    let Some(origin) = request.headers().get(header::ORIGIN) else {
+        return Ok(());
+    };
+    let refused = || Refused::from(Refusal::forbidden("this origin may not connect"));
+    let origin = origin.to_str().map_err(|_| refused())?;
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    let own = origin
+        .strip_prefix("http://")
+        .or_else(|| origin.strip_prefix("https://"))
+        .is_some_and(|rest| !host.is_empty() && rest.eq_ignore_ascii_case(host));
+    let allowed = own
+        || state
+            .allowed_origins
+            .iter()
+            .any(|allowed| allowed.eq_ignore_ascii_case(origin));
+    if allowed { Ok(()) } else { Err(refused()) }
+}
+
+/// Chooses the subprotocol: ours, or none when none is offered.
+fn subprotocol(request: &Request) -> Result<Option<HeaderValue>, Refused> {
+    let mut offered = false;
+    for value in request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL) {
+        for protocol in value.to_str().unwrap_or_default().split(',') {
+            offered = true;
+            if protocol.trim() == SUBPROTOCOL {
+                return Ok(Some(HeaderValue::from_static(SUBPROTOCOL)));
+            }
+        }
+    }
+    if offered {
+        return Err(Refusal::new(ErrorCode::BadFrame, "the subprotocol is parlor.v1").into());
+    }
+    Ok(None)
+}
+
+fn bearer(request: &Request) -> Result<Option<String>, Refused> {
+    let Some(value) = request.headers().get(header::AUTHORIZATION) else {
+        return Ok(None);
+    };
+    let unauthorized = || {
+        Refused::from(Refusal::new(
+            ErrorCode::Unauthorized,
+            "a bearer token is needed",
+        ))
+    };
+    let value = value.to_str().map_err(|_| unauthorized())?;
+    let (scheme, token) = value.split_once(' ').ok_or_else(unauthorized)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(unauthorized());
+    }
+    Ok(Some(token.trim().to_owned()))
+}
+
+async fn refuse(framed: &mut Framed<TcpStream, h1::Codec>, refused: &Refused) -> Result<(), Error> {
+    let document = ProblemDocument::of(&refused.refusal, refused.status);
+    let body = Bytes::from(serde_json::to_vec(&document).unwrap_or_default());
+    let mut response = Response::<BoxBody>::new(refused.status);
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    match refused.status {
+        StatusCode::UPGRADE_REQUIRED => {
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"))
+        }
+        StatusCode::UNAUTHORIZED => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+        }
+        StatusCode::METHOD_NOT_ALLOWED => {
+            headers.insert(header::ALLOW, HeaderValue::from_static("GET"))
+        }
+        _ => headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    };
+    if let Some(wait) = refused.refusal.retry_after_ms {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.div_ceil(1000)));
+    }
+    let size = BodySize::Sized(body.len() as u64);
+    framed
+        .send(h1::Message::Item((response.drop_body(), size)))
+        .await?;
+    framed.send(h1::Message::Chunk(Some(body))).await?;
+    framed.send(h1::Message::Chunk(None)).await?;
+    Ok(())
+}

@@ -1,0 +1,268 @@
+//! The wiring: builds a node from its settings. The only place that names adapters.
+//!
+//! Invariants:
+//! - WI-1: what the settings name and cannot be had stops the start with an error that names it; nothing is replaced silently.
+//! - WI-2: the address is printed only when the listener accepts.
+
+mod front;
+mod gate;
+mod listen;
+
+use std::{path::PathBuf, sync::Arc};
+
+use actix_web::web;
+use parlor_actors::{
+    bucket::{Buckets, Rate},
+    cursor::CursorKey,
+    drain::Drain,
+    front::Front,
+    metrics::Metrics,
+    node::Node,
+    ports::Ports,
+    presence::Presences,
+    registry::Sessions,
+    room::{
+        RoomEnv,
+        rooms::Rooms,
+        state::{KnownUsers, RoomRules},
+    },
+    session::SessionEnv,
+};
+use parlor_cluster::{
+    EmbeddedStore, MemoryBus, OpenError, RandomIds, SingleMembership, SystemClock,
+};
+use parlor_config::{AuthMode, ClusterBackend, Settings, StorageBackend};
+use parlor_schema::{
+    BootId, NodeId,
+    frame::hello::WelcomeLimits,
+    limits::HISTORY_LIMIT_MAX,
+    port::{Clock, Ids, NodeInfo},
+};
+
+pub use listen::Running;
+
+use crate::{
+    auth::{
+        Auth, AuthPorts, AuthStartError, KeyUse, SecretError, derive, load_or_make_secret,
+        load_shared_secret,
+    },
+    http::HttpState,
+    websocket::{Peers, WebSocketWire, WsState},
+};
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Something is configured that this version does not have.
+    #[error("{key} = \"{value}\" is not served by this version")]
+    NotServed {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        value: &'static str,
+    },
+    /// The embedded store did not open.
+    #[error("storage.path: {0}")]
+    Store(#[from] OpenError),
+    /// The secret could not be had.
+    #[error("the node's secret: {0}")]
+    Secret(#[from] SecretError),
+    /// Authentication could not be set up.
+    #[error(transparent)]
+    Auth(#[from] AuthStartError),
+    /// A listener could not be had.
+    #[error("{key}: cannot listen on {address}: {source}")]
+    Listen {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        address: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// The parts of a node that commands use without listening.
+pub struct Base {
+    /// The embedded store.
+    pub store: Arc<EmbeddedStore>,
+    /// Time.
+    pub clock: Arc<SystemClock>,
+    /// Ids and chance.
+    pub ids: Arc<RandomIds>,
+    /// In-process envelopes.
+    pub bus: Arc<MemoryBus>,
+    /// Accounts and tokens.
+    pub auth: Arc<Auth>,
+    /// This node.
+    pub node: NodeInfo,
+    secret: [u8; 32],
+}
+
+impl Base {
+    /// Opens the store and sets authentication up.
+    ///
+    /// # Errors
+    /// Names what is missing (WI-1).
+    pub async fn open(settings: &Settings) -> Result<Self, StartError> {
+        if settings.storage.backend == StorageBackend::Cql {
+            return Err(StartError::NotServed {
+                key: "storage.backend",
+                value: "cql",
+            });
+        }
+        if settings.cluster.backend == ClusterBackend::Redis {
+            return Err(StartError::NotServed {
+                key: "cluster.backend",
+                value: "redis",
+            });
+        }
+        let (clock, ids) = (SystemClock::new(), RandomIds::new());
+        let store = EmbeddedStore::open(&settings.storage.path)?;
+        let secret = match &settings.cluster.secret_file {
+            Some(file) => load_shared_secret(file)?,
+            None => load_or_make_secret(&secret_path(settings), &*ids)?,
+        };
+        let node = NodeInfo {
+            node_id: node_id(settings),
+            boot_id: BootId::new(ids.uuid(clock.now())),
+        };
+        let bus = MemoryBus::new(node.node_id.clone());
+        let ports = AuthPorts {
+            directory: store.clone(),
+            bus: bus.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+        };
+        let auth = Auth::start(&settings.auth, &settings.limits, ports, &secret).await?;
+        Ok(Self {
+            store,
+            clock,
+            ids,
+            bus,
+            auth,
+            node,
+            secret,
+        })
+    }
+}
+
+fn secret_path(settings: &Settings) -> PathBuf {
+    settings.storage.path.join("secret")
+}
+
+fn node_id(settings: &Settings) -> NodeId {
+    if let Some(id) = &settings.node.id {
+        return id.clone();
+    }
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host: String = host
+        .trim()
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+        .collect();
+    let host = if host.is_empty() {
+        "node".to_owned()
+    } else {
+        host
+    };
+    let name = format!("{:.100}-{}", host, settings.server.listen.port());
+    name.parse()
+        .expect("a filtered host name and a port are a name")
+}
+
+/// Starts a node on this thread's actix system, and listens.
+///
+/// # Errors
+/// Names what is missing (WI-1).
+pub async fn start(settings: Settings) -> Result<Running, StartError> {
+    let base = Base::open(&settings).await?;
+    let metrics = Metrics::new();
+    let ports = Ports {
+        timeline: base.store.clone(),
+        directory: base.store.clone(),
+        clock: base.clock.clone(),
+        ids: base.ids.clone(),
+        bus: base.bus.clone(),
+        membership: SingleMembership::new(base.node.clone()),
+        gate: Arc::new(gate::AuthGate(base.auth.clone())),
+        wire: Arc::new(WebSocketWire),
+    };
+    let sessions = Arc::new(Sessions::default());
+    let env = RoomEnv {
+        ports: ports.clone(),
+        rules: rules(&settings),
+        sessions: sessions.clone(),
+        metrics: metrics.clone(),
+    };
+    let rooms = Rooms::new(env.clone());
+    let presences = Presences::new(
+        base.clock.clone(),
+        base.store.clone(),
+        settings.presence.offline_after_ms,
+    );
+    let rate = settings.limits.send_rate().map(Rate::from);
+    let front = Front::new(&env, rooms, presences, Buckets::new(rate, SENDERS_MAX));
+    let node = Node::start_on(&ports, sessions.clone());
+    let drain = Drain::new();
+    let ws = WsState {
+        sessions: SessionEnv {
+            front: front.clone(),
+            sessions,
+            cursors: Arc::new(CursorKey::new(&derive(&base.secret, KeyUse::Cursors))),
+            node: base.node.node_id.clone(),
+            limits: welcome_limits(&settings),
+            sessions_per_user: settings.limits.connections_per_user as usize,
+            drain: drain.clone(),
+        },
+        peers: Peers::new(settings.limits.connections_per_ip as usize),
+        allowed_origins: Arc::new(settings.server.allowed_origins.clone()),
+        frame_bytes: settings.limits.frame_bytes,
+    };
+    let state = web::Data::new(HttpState {
+        front: Arc::new(front::ActorFront {
+            front,
+            drain: drain.clone(),
+        }),
+        accounts: base.auth.clone(),
+        metrics: metrics.clone(),
+        settings: Arc::new(settings.clone()),
+    });
+    listen::listen(
+        &settings,
+        ws,
+        state,
+        listen::Held {
+            store: base.store,
+            clock: base.clock,
+            metrics,
+            drain,
+            _node: node,
+        },
+    )
+}
+
+/// Users whose rate is remembered at once.
+const SENDERS_MAX: usize = 1 << 17;
+
+fn rules(settings: &Settings) -> RoomRules {
+    RoomRules {
+        dedupe_window_ms: settings.dedupe.window_ms,
+        body_bytes: settings.limits.body_bytes,
+        users: match settings.auth.mode {
+            AuthMode::Builtin => KnownUsers::Accounts,
+            AuthMode::Jwt => KnownUsers::All,
+        },
+    }
+}
+
+fn welcome_limits(settings: &Settings) -> WelcomeLimits {
+    let rate = settings.limits.send_rate();
+    WelcomeLimits {
+        frame_bytes: settings.limits.frame_bytes as u64,
+        body_bytes: settings.limits.body_bytes as u64,
+        history_limit: HISTORY_LIMIT_MAX,
+        sends_per_s: rate.map_or(0, |rate| rate.per_s.get()),
+        burst: rate.map_or(0, |rate| rate.burst.get()),
+    }
+}

@@ -1,0 +1,162 @@
+//! The listeners: sockets and HTTP on one port, and the end of both.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use actix::Addr;
+use actix_http::{HttpService, KeepAlive};
+use actix_server::{Server, ServerHandle};
+use actix_service::{fn_service, map_config};
+use actix_web::{App, dev::AppConfig, web};
+use parlor_actors::{drain::Drain, metrics::Metrics, node::Node};
+use parlor_cluster::{EmbeddedStore, SystemClock};
+use parlor_config::{HostPort, Settings};
+use parlor_schema::port::Clock;
+
+use super::StartError;
+use crate::{
+    http::{self, HttpState, Listener},
+    websocket::{self, WsState},
+};
+
+/// Time for a request's headers, and for the next request on a kept connection.
+const HEADERS_WITHIN: Duration = Duration::from_secs(5);
+/// Time a kept connection may be idle.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Time that rooms have after the last socket to write receipts.
+const SETTLE: Duration = Duration::from_millis(700);
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 4096;
+
+/// What lives as long as the node.
+pub(super) struct Held {
+    pub(super) store: Arc<EmbeddedStore>,
+    pub(super) clock: Arc<SystemClock>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) drain: Arc<Drain>,
+    pub(super) _node: Addr<Node>,
+}
+
+/// A node that listens.
+pub struct Running {
+    /// The public address.
+    pub address: SocketAddr,
+    servers: Vec<ServerHandle>,
+    held: Held,
+    drain_ms: u64,
+}
+
+pub(super) fn listen(
+    settings: &Settings,
+    ws: WsState,
+    state: web::Data<HttpState>,
+    held: Held,
+) -> Result<Running, StartError> {
+    let public = bind("server.listen", &settings.server.listen)?;
+    let failed = |key, address: &HostPort| {
+        let address = address.to_string();
+        move |source| StartError::Listen {
+            key,
+            address,
+            source,
+        }
+    };
+    let address = public
+        .local_addr()
+        .map_err(failed("server.listen", &settings.server.listen))?;
+    let workers = settings.server.workers.map_or_else(
+        || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
+        std::num::NonZeroUsize::get,
+    );
+    let whole = if settings.server.operations_listen.is_some() {
+        Listener::Public
+    } else {
+        Listener::Whole
+    };
+    let mut servers = Vec::new();
+    let server = serve(public, workers, ws.clone(), state.clone(), whole)
+        .map_err(failed("server.listen", &settings.server.listen))?;
+    servers.push(spawn(server));
+    if let Some(operations) = &settings.server.operations_listen {
+        let listener = bind("server.operations_listen", operations)?;
+        let server = serve(listener, 1, ws, state, Listener::Operations)
+            .map_err(failed("server.operations_listen", operations))?;
+        servers.push(spawn(server));
+    }
+    Ok(Running {
+        address,
+        servers,
+        held,
+        drain_ms: settings.node.drain_ms,
+    })
+}
+
+fn bind(key: &'static str, address: &HostPort) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address.as_str()).map_err(|source| StartError::Listen {
+        key,
+        address: address.to_string(),
+        source,
+    })
+}
+
+fn spawn(server: Server) -> ServerHandle {
+    let handle = server.handle();
+    actix_rt::spawn(server);
+    handle
+}
+
+fn serve(
+    listener: TcpListener,
+    workers: usize,
+    ws: WsState,
+    state: web::Data<HttpState>,
+    part: Listener,
+) -> std::io::Result<Server> {
+    Ok(Server::build()
+        .workers(workers)
+        .backlog(BACKLOG)
+        .disable_signals()
+        .listen("parlor", listener, move || {
+            let (ws, state) = (ws.clone(), state.clone());
+            let app = App::new().configure(|cfg| http::configure(cfg, &state, part));
+            HttpService::build()
+                .client_request_timeout(HEADERS_WITHIN)
+                .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
+                .tcp_nodelay(true)
+                .upgrade(fn_service(move |(request, framed)| {
+                    websocket::upgrade(ws.clone(), request, framed)
+                }))
+                .finish(map_config(app, |_| AppConfig::default()))
+                .tcp()
+        })?
+        .run())
+}
+
+impl Running {
+    /// Leaves: tells clients to go, waits until they have or their time is over, and closes the store.
+    ///
+    /// Units: at most the settings' `node.drain_ms` and a second.
+    pub async fn drain(self) {
+        let now = self.held.clock.monotonic_ms();
+        // The close itself takes its time, within the whole.
+        let until = now + self.drain_ms.saturating_sub(websocket::CLOSE_WITHIN_MS);
+        self.held.drain.begin(until);
+        let end = now + self.drain_ms;
+        while self.held.metrics.connections.get() > 0 && self.held.clock.monotonic_ms() < end {
+            actix_rt::time::sleep(Duration::from_millis(50)).await;
+        }
+        self.stop().await;
+    }
+
+    /// Stops at once: connections are cut, and what is acknowledged is kept.
+    pub async fn stop(self) {
+        for server in &self.servers {
+            server.stop(false).await;
+        }
+        actix_rt::time::sleep(SETTLE).await;
+        self.held.store.close();
+    }
+}
