@@ -1,0 +1,7 @@
+//! The protocol over real sockets: every line of PROTOCOL that is served and promises or refuses something.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "../support.rs"]
+mod support;
+
+mod smoke;
