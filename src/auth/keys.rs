@@ -5,7 +5,7 @@
 //! Invariants:
 //! - T-1: a key knows its one algorithm; the token's header only chooses among keys, never how a key is used.
 //! - T-2: a key is used only for an algorithm of the settings, and only when its own `kty`, `crv`, `alg`, `use` and `key_ops` agree.
-//! - T-3: two keys of a set with the same id and algorithm are both left out: which is meant cannot be known.
+//! - T-3: two keys of a set with the same id and algorithm are both unused: which is meant cannot be known.
 //!
 //! Deliberately absent: fetching (`jwks`), claims (`claims`).
 
@@ -180,22 +180,10 @@ impl KeySet {
         if set.keys.len() > KEYS_MAX {
             return Err(KeyError::TooMany);
         }
-        let all: Vec<Key> = set
+        let keys: Vec<Key> = set
             .keys
             .iter()
             .filter_map(|jwk| Key::from_jwk(jwk, algorithms, source))
-            .collect();
-        let same = |a: &Key, b: &Key| a.kid == b.kid && a.algorithm == b.algorithm;
-        let is_unique: Vec<bool> = all
-            .iter()
-            .map(|key| {
-                key.kid.is_none() || all.iter().filter(|other| same(key, other)).count() == 1
-            })
-            .collect();
-        let keys: Vec<Key> = all
-            .into_iter()
-            .zip(is_unique)
-            .filter_map(|(key, is_unique)| is_unique.then_some(key))
             .collect();
         if keys.is_empty() {
             return Err(KeyError::NoKey);

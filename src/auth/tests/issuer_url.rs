@@ -88,11 +88,16 @@ fn keys(keys: &[Value]) -> Vec<u8> {
     http("200 OK", "", json!({ "keys": keys }).to_string().as_bytes())
 }
 
-/// Everything an issuer can do wrong.
-fn failures() -> Vec<(&'static str, Vec<u8>)> {
+/// Everything an issuer can do wrong, some of it while it serves a good `key`.
+fn failures(key: &Value) -> Vec<(&'static str, Vec<u8>)> {
+    let good = json!({ "keys": [key] }).to_string();
+    let padded = format!("{}{good}", " ".repeat(1024 * 1024));
     vec![
         ("hangs up", Vec::new()),
-        ("fails", http("500 Internal Server Error", "", b"")),
+        (
+            "fails",
+            http("500 Internal Server Error", "", good.as_bytes()),
+        ),
         (
             "sends elsewhere",
             http("302 Found", "location: /jwks.json\r\n", b""),
@@ -103,10 +108,7 @@ fn failures() -> Vec<(&'static str, Vec<u8>)> {
             "has only secrets",
             keys(&[json!({ "kty": "oct", "k": "AAAA", "kid": "k" })]),
         ),
-        (
-            "answers too much",
-            http("200 OK", "", &vec![b' '; 1024 * 1024 + 1]),
-        ),
+        ("answers too much", http("200 OK", "", padded.as_bytes())),
         ("speaks something else", b"SSH-2.0-x\r\n\r\n".to_vec()),
     ]
 }
@@ -126,7 +128,7 @@ async fn keys_are_fetched_at_the_start() {
 #[tokio::test]
 async fn a_url_without_keys_stops_the_start_and_is_named() {
     let issuer = Issuer::start(Vec::new()).await;
-    for (failure, answer) in failures() {
+    for (failure, answer) in failures(&Forge::ec().jwk("k1")) {
         issuer.say(answer);
         let error = issuer.start_error().await;
         assert!(
@@ -192,7 +194,7 @@ async fn the_last_good_set_outlives_an_issuer_that_fails() {
     let forge = Forge::ec();
     let issuer = Issuer::start(keys(&[forge.jwk("k1")])).await;
     let world = issuer.world().await;
-    for (n, (failure, answer)) in failures().into_iter().enumerate() {
+    for (n, (failure, answer)) in failures(&forge.jwk("k2")).into_iter().enumerate() {
         issuer.say(answer);
         assert!(world.auth.verify(&forge.good_by("k2")).await.is_err());
         assert_eq!(issuer.asked(), n + 2, "{failure}: it was asked");
