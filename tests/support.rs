@@ -3,6 +3,7 @@
 //! Included by path into each test binary. Waits are bounded by [`WITHIN`]; nothing sleeps to synchronise.
 #![allow(
     dead_code,
+    unreachable_pub,
     clippy::unwrap_used,
     reason = "tests, and each binary uses a part"
 )]
@@ -44,7 +45,11 @@ impl Server {
 
     /// Starts a node whose settings `change` has seen.
     pub fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::in_folder(tempfile::tempdir().unwrap(), change)
+    }
+
+    /// Starts a node on a folder that may hold what an earlier one kept in `data`.
+    pub fn in_folder(folder: tempfile::TempDir, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::default();
         settings.storage.path = folder.path().join("data");
         settings.server.listen = "127.0.0.1:0".parse().unwrap();
@@ -71,6 +76,60 @@ impl Server {
             stop: Some(stop),
             thread: Some(thread),
         }
+    }
+
+    /// Stops the node, and starts another on the same folder.
+    pub fn restart(mut self) -> Self {
+        self.stop_now();
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        Self::in_folder(folder, |_| {})
+    }
+
+    fn stop_now(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+
+    /// Asks over HTTP; answers the status, the headers and the body, `null` where it is empty.
+    pub async fn http(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> HttpAnswer {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = reqwest::Client::new().request(method, self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.body(body.to_string());
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        HttpAnswer {
+            status,
+            headers,
+            body: serde_json::from_str(&text).unwrap_or(Value::Null),
+            text,
+        }
+    }
+
+    /// Asks over HTTP with a token.
+    pub async fn call(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> HttpAnswer {
+        let bearer = format!("Bearer {token}");
+        self.http(method, path, &[("authorization", &bearer)], body)
+            .await
     }
 
     /// Returns the address of a path.
@@ -120,10 +179,41 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.stop_now();
+    }
+}
+
+/// What HTTP answered.
+#[derive(Debug)]
+pub struct HttpAnswer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: reqwest::header::HeaderMap,
+    /// The body as JSON.
+    pub body: Value,
+    /// The body as it came.
+    pub text: String,
+}
+
+impl HttpAnswer {
+    /// Returns a header, empty where it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Checks that it is a problem document of this status and code; answers the body.
+    #[track_caller]
+    pub fn problem(&self, status: u16, code: &str) -> &Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.body["code"], code, "{}", self.text);
+        assert_eq!(self.body["status"], status);
+        assert_eq!(self.body["type"], "about:blank");
+        assert!(self.body["title"].is_string() && self.body["detail"].is_string());
+        &self.body
     }
 }
 

@@ -39,6 +39,9 @@ pub const MAILBOX: usize = 4096;
 /// Time between two looks at every line.
 const TICK_MS: u64 = 250;
 
+/// Ticks between two looks for rooms that were started afresh.
+const REANNOUNCE_EVERY: u64 = 4;
+
 static NEXT_WORKER: AtomicU64 = AtomicU64::new(1);
 
 thread_local! {
@@ -66,6 +69,7 @@ pub struct Fanout {
     to: RefCell<Option<Recipient<Deliver>>>,
     queued: Cell<i64>,
     drain: Arc<Drain>,
+    ticks: Cell<u64>,
 }
 
 impl Fanout {
@@ -95,6 +99,7 @@ impl Fanout {
                 to: RefCell::default(),
                 queued: Cell::new(0),
                 drain: drain.clone(),
+                ticks: Cell::new(0),
             });
             let addr = FanoutActor(fanout.clone()).start();
             *fanout.to.borrow_mut() = Some(addr.recipient());
@@ -266,6 +271,9 @@ impl Fanout {
         self.metrics
             .queue_bytes
             .inc_by(queued - self.queued.replace(queued));
+        if self.ticks.replace(self.ticks.get() + 1) % REANNOUNCE_EVERY != 0 {
+            return;
+        }
         // A room that was started afresh knows nobody: it is told again, and asked for what was missed.
         let mut local = self.local.borrow_mut();
         for (room, entry) in local.iter_mut() {

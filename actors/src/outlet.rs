@@ -15,7 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use parlor_schema::{
-    CloseCode,
+    CloseCode, RoomId,
     limits::{EPHEMERAL_BYTES_MAX, LANE_BYTES_MAX, REPLY_BYTES_MAX},
 };
 
@@ -125,6 +125,24 @@ impl Outlet {
         dropped
     }
 
+    /// Drops what is ephemeral about a room: after `room.removed` nothing more of it may arrive (promise P-6).
+    pub fn forget(&self, room: RoomId) {
+        let lanes = &mut *self.lanes.borrow_mut();
+        let Lanes {
+            receipts,
+            fleeting,
+            ephemeral_bytes,
+            ..
+        } = lanes;
+        for lane in [receipts, fleeting] {
+            lane.retain(|(key, bytes)| {
+                let stays = key.room() != Some(room);
+                *ephemeral_bytes -= if stays { 0 } else { bytes.len() };
+                stays
+            });
+        }
+    }
+
     /// Ends the connection after what is in the ordered lane; the first call counts.
     pub fn close(&self, code: CloseCode, reason: &str) {
         if !self.is_closing() {
@@ -204,7 +222,6 @@ impl Outlet {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use parlor_schema::RoomId;
 
     fn outlet() -> Outlet {
         Outlet::new(Box::new(|| {}))

@@ -110,7 +110,7 @@ enum Core {
 
 /// A message that waits for the state.
 enum Waiting {
-    Ask(Ask),
+    Ask(Box<Ask>),
     Look(ask::Look),
     Page(ask::ReadPage),
     Summarise(ask::Summarise),
@@ -182,7 +182,7 @@ impl Room {
         }
         for message in waiting {
             match message {
-                Waiting::Ask(ask) => self.handle(ask, ctx),
+                Waiting::Ask(ask) => self.handle(*ask, ctx),
                 Waiting::Look(look) => self.handle(look, ctx),
                 Waiting::Page(page) => self.handle(page, ctx),
                 Waiting::Summarise(ask) => self.handle(ask, ctx),

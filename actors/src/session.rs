@@ -9,6 +9,7 @@
 
 mod greeting;
 mod live;
+mod prepare;
 mod pull;
 mod subscribe;
 mod watch;
@@ -32,7 +33,6 @@ use crate::{
     fanout::Fanout,
     front::Front,
     line::{Line, Wake},
-    ports::Pass,
     registry::{Notice, Sessions},
     session::live::Live,
 };
@@ -117,8 +117,13 @@ impl BadFrames {
 }
 
 impl Session {
-    /// Starts a session on this thread for a connection from `peer`; `pass` is whoever the header's token named.
-    pub fn open(env: SessionEnv, line: Rc<Line>, peer: IpAddr, pass: Option<Pass>) -> Addr<Self> {
+    /// Starts a session on this thread for a connection from `peer`; `token` is the header's, where there was one.
+    pub fn open(
+        env: SessionEnv,
+        line: Rc<Line>,
+        peer: IpAddr,
+        token: Option<String>,
+    ) -> Addr<Self> {
         let fanout = Fanout::local(
             &env.front.rooms,
             &env.front.ports,
@@ -126,7 +131,7 @@ impl Session {
             &env.drain,
         );
         fanout.enter(&line);
-        let greeting = Greeting { pass, peer };
+        let greeting = Greeting { token, peer };
         Self {
             env,
             line,
@@ -223,6 +228,7 @@ impl Actor for Session {
         self.line.detach();
         self.fanout.leave(self.line.session);
         if let Phase::Live(live) = &self.phase {
+            self.env.front.metrics.sessions.dec();
             live.end(&self.env, &self.fanout, &self.line);
         }
     }

@@ -16,7 +16,7 @@ use actix_web::Error;
 use actix_web_actors::ws::HandshakeError;
 use bytes::Bytes;
 use futures_util::SinkExt;
-use parlor_actors::{ports::Pass, session::SessionEnv};
+use parlor_actors::session::SessionEnv;
 use parlor_schema::{ErrorCode, frame::Refusal};
 
 use super::{peers::Peers, socket};
@@ -67,7 +67,7 @@ pub async fn upgrade(
         .peer_addr()
         .map_or(IpAddr::from([0, 0, 0, 0]), |addr| addr.ip());
     let admitted = admit(&state, &request, peer).await;
-    let (response, pass, counted) = match admitted {
+    let (response, token, counted) = match admitted {
         Ok(admitted) => admitted,
         Err(refused) => {
             state.sessions.front.metrics.refused(refused.refusal.code);
@@ -87,7 +87,7 @@ pub async fn upgrade(
         stream,
         first,
         state.sessions,
-        pass,
+        token,
         peer,
         limit,
         counted,
@@ -95,7 +95,7 @@ pub async fn upgrade(
     Ok(())
 }
 
-type Admitted = (Response<()>, Option<Pass>, super::peers::Counted);
+type Admitted = (Response<()>, Option<String>, super::peers::Counted);
 
 async fn admit(state: &WsState, request: &Request, peer: IpAddr) -> Result<Admitted, Refused> {
     if request.path() != PATH {
@@ -111,11 +111,17 @@ async fn admit(state: &WsState, request: &Request, peer: IpAddr) -> Result<Admit
         .peers
         .enter(peer)
         .ok_or_else(|| Refusal::rate_limited(1_000))?;
-    let pass = match bearer(request)? {
-        None => None,
-        Some(token) => Some(state.sessions.front.ports.gate.verify(token).await?),
-    };
-    Ok((response.finish().drop_body(), pass, counted))
+    let token = bearer(request)?;
+    if let Some(token) = &token {
+        state
+            .sessions
+            .front
+            .ports
+            .gate
+            .verify(token.clone())
+            .await?;
+    }
+    Ok((response.finish().drop_body(), token, counted))
 }
 
 fn handshake_refused(error: &HandshakeError) -> Refused {

@@ -4,7 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     io::{ErrorKind, IoSlice},
-    net::IpAddr,
+    net::{IpAddr, Shutdown},
     rc::{Rc, Weak},
     time::Duration,
 };
@@ -15,10 +15,11 @@ use bytes::{Buf, Bytes};
 use parlor_actors::{
     line::Line,
     outlet::Outlet,
-    ports::{Pass, Wire},
+    ports::Wire,
     session::{Gone, Inbound, Session, SessionEnv, Text},
 };
 use parlor_schema::{CloseCode, SessionId};
+use socket2::SockRef;
 use tokio::sync::Notify;
 
 use super::{
@@ -50,6 +51,8 @@ pub(super) struct Socket {
     close_sent: Cell<bool>,
     ending: Cell<bool>,
     end: Notify,
+    over: Cell<bool>,
+    gone: Notify,
 }
 
 /// What the socket needs of the outside.
@@ -68,7 +71,7 @@ pub(super) async fn run(
     stream: TcpStream,
     first: Bytes,
     env: SessionEnv,
-    pass: Option<Pass>,
+    token: Option<String>,
     peer: IpAddr,
     limit: usize,
     counted: Counted,
@@ -95,9 +98,11 @@ pub(super) async fn run(
             close_sent: Cell::new(false),
             ending: Cell::new(false),
             end: Notify::new(),
+            over: Cell::new(false),
+            gone: Notify::new(),
         }
     });
-    let addr = Session::open(env, socket.line.clone(), peer, pass);
+    let addr = Session::open(env, socket.line.clone(), peer, token);
     tokio::select! {
         () = socket.read(&addr, limit, &first) => {}
         () = socket.end.notified() => {}
@@ -110,6 +115,8 @@ pub(super) async fn run(
     if let Some(closing) = socket.line.outlet.closing() {
         metrics.closed(closing.code);
     }
+    socket.over.set(true);
+    socket.gone.notify_waiters();
     let _ = addr.send(Gone).await;
     metrics.connections.dec();
     drop(counted);
@@ -220,9 +227,16 @@ impl Socket {
                 self.line.outlet.set_stalled(Some(self.wire.now_ms()));
                 self.waiting.set(true);
                 actix_rt::spawn(async move {
-                    let writable = self.stream.writable().await;
+                    // A client that never reads must not keep the socket open after its connection is over.
+                    if self.over.get() {
+                        return;
+                    }
+                    let writable = tokio::select! {
+                        writable = self.stream.writable() => writable.is_ok(),
+                        () = self.gone.notified() => false,
+                    };
                     self.waiting.set(false);
-                    if writable.is_ok() {
+                    if writable {
                         self.flush();
                     }
                 });
@@ -236,6 +250,10 @@ impl Socket {
             self.fill();
             let mut writing = self.writing.borrow_mut();
             if writing.is_empty() {
+                if self.close_sent.get() {
+                    // The client sees the end, and need not wait for its own.
+                    let _ = SockRef::from(&self.stream).shutdown(Shutdown::Write);
+                }
                 return Ok(());
             }
             let mut slices = [IoSlice::new(&[]); WRITE_FRAMES];

@@ -160,3 +160,14 @@ pub enum EphemeralKey {
     /// The head of a passive room.
     Head(RoomId),
 }
+
+impl EphemeralKey {
+    /// Returns the room it is about, where it is about one.
+    #[must_use]
+    pub const fn room(&self) -> Option<RoomId> {
+        match self {
+            Self::Receipt(room, _) | Self::Typing(room, _) | Self::Head(room) => Some(*room),
+            Self::Presence(_) => None,
+        }
+    }
+}

@@ -28,9 +28,11 @@ impl Handler<Ask> for Room {
 
     fn handle(&mut self, ask: Ask, ctx: &mut Self::Context) {
         self.handled += 1;
-        let kept = self.ready(ask, Waiting::Ask, |ask, refusal| {
-            answer(ask.reply, Err(refusal))
-        });
+        let kept = self.ready(
+            ask,
+            |ask| Waiting::Ask(Box::new(ask)),
+            |ask, refusal| answer(ask.reply, Err(refusal)),
+        );
         let Some((ask, _)) = kept else { return };
         self.quiet_since = self.env.ports.clock.monotonic_ms();
         if ask.frame.needs_msg_id() {

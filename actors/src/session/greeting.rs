@@ -1,6 +1,6 @@
 //! The handshake: from the first frame to `welcome`.
 
-use std::{collections::BTreeMap, net::IpAddr, rc::Rc};
+use std::{net::IpAddr, rc::Rc};
 
 use actix::prelude::*;
 use parlor_schema::{
@@ -8,35 +8,40 @@ use parlor_schema::{
     frame::{
         ClientFrame, Refusal, ServerFrame,
         client::{Caller, Receipt},
-        hello::{Hello, RoomsWanted, RoomsWord, Welcome},
+        hello::{Device, Hello, Welcome},
     },
-    limits::{HEARTBEAT_MS, NAME_BYTES_MAX, SUBSCRIPTIONS_MAX, WELCOME_ROOMS_MAX},
-    record::DeviceRecord,
-    room::{Mode, Room},
+    limits::{HEARTBEAT_MS, NAME_BYTES_MAX},
+    room::Mode,
 };
 
-use super::{Phase, Session, SessionEnv, live::Live, subscribe::Start};
+use super::{
+    Phase, Session, SessionEnv,
+    live::Live,
+    prepare::{Prepared, positions, prepare, remember_device, wants_all},
+    subscribe::Start,
+};
 use crate::{
     fanout::Fanout,
-    front::list::Which,
     line::{Line, Person, Warned},
     ports::Pass,
     registry::Listed,
-    room::ask::Seen,
-    subscription::{Standing, Subscription},
+    subscription::Subscription,
 };
 
 /// The state before `hello`: all it can become is live, or closed.
 #[derive(Debug)]
 pub struct Greeting {
-    /// Whoever the header's token named.
-    pub pass: Option<Pass>,
+    /// The token of the header; it was good when the connection was upgraded.
+    pub token: Option<String>,
     /// Where the connection comes from.
     pub peer: IpAddr,
 }
 
+/// When a user with too many connections should try again.
+const FULL_RETRY_MS: u64 = 60_000;
+
 /// A `hello` that was not served, and how the connection ends.
-struct Turned(Refusal, CloseCode);
+pub(super) struct Turned(pub(super) Refusal, pub(super) CloseCode);
 
 /// What a served `hello` makes.
 struct Greeted {
@@ -111,10 +116,6 @@ impl Session {
     }
 }
 
-fn turned(code: ErrorCode, message: &str, close: CloseCode) -> Box<Turned> {
-    Box::new(Turned(Refusal::new(code, message), close))
-}
-
 fn away(refusal: Refusal) -> Box<Turned> {
     Box::new(Turned(refusal, CloseCode::Internal))
 }
@@ -127,59 +128,35 @@ async fn hear(
     hello: Hello,
     notices: Recipient<crate::registry::Notice>,
 ) -> Result<Greeted, Box<Turned>> {
-    let pass = admit(&env, greeting, hello.token.clone()).await?;
-    let device = hello.device.clone().unwrap_or_default();
-    let made_up = || {
-        format!(
-            "d-{}",
-            env.front.ports.ids.uuid(env.front.ports.clock.now())
-        )
+    let tokens = Tokens {
+        header: greeting.token,
+        frame: hello.token.clone(),
     };
-    let device_id: DeviceId = device
-        .id
-        .clone()
-        .unwrap_or_else(|| made_up().parse().expect("hex and hyphens are a name"));
+    let pass = tokens.verify(&env).await?;
+    let device = check_device(hello.device.clone().unwrap_or_default())?;
+    let device_id = device.id.clone().unwrap_or_else(|| make_device(&env));
     let caller = Caller {
         user_id: pass.user_id.clone(),
-        device_id: device_id.clone(),
+        device_id,
     };
-    for (field, text) in [
-        ("device.name", &device.name),
-        ("device.platform", &device.platform),
-    ] {
-        if text
-            .as_ref()
-            .is_some_and(|text| text.len() > NAME_BYTES_MAX)
-        {
-            let refusal = Refusal::bad_field(field, format!("at most {NAME_BYTES_MAX} bytes"));
-            return Err(Box::new(Turned(refusal, CloseCode::BadFrames)));
-        }
-    }
     let positions = positions(&env, &caller, &hello)?;
-    let listed = Listed {
-        session: line.session,
-        to: notices,
-        lost: line.lost.clone(),
-    };
-    if env
-        .sessions
-        .enter(&caller.user_id, listed, env.sessions_per_user)
-        .is_err()
-    {
-        return Err(turned(
-            ErrorCode::RateLimited,
-            "too many connections of this user",
-            CloseCode::ConnectionLimit,
-        )
-        .after(60_000));
-    }
-    *line.person.borrow_mut() = Some(Person {
-        user: pass.user_id.clone(),
-        expires_at: pass.expires_at,
-        warned: Warned::No,
-    });
+    enter(&env, &line, &caller, notices)?;
     let mut live = Live::new(caller, pass, wants_all(&hello));
-    let prepared = prepare(&env, &line, &fanout, &mut live, &hello, positions).await;
+    // Once more, now that notices come: a login that ended in between would not have been told to this session.
+    let prepared = match tokens.verify(&env).await {
+        Ok(pass) => {
+            let person = Person {
+                user: pass.user_id.clone(),
+                expires_at: pass.expires_at,
+                warned: Warned::No,
+            };
+            *line.person.borrow_mut() = Some(person);
+            prepare(&env, &line, &fanout, &mut live, &hello, positions)
+                .await
+                .map_err(away)
+        }
+        Err(turned) => Err(turned),
+    };
     match prepared {
         Ok(prepared) => {
             remember_device(&env, &live.caller, device).await;
@@ -199,224 +176,100 @@ async fn hear(
                 hello,
             })
         }
-        Err(refusal) => {
+        Err(turned) => {
             live.end(&env, &fanout, &line);
             *line.person.borrow_mut() = None;
-            Err(away(refusal))
+            Err(turned)
         }
     }
 }
 
-impl Turned {
-    fn after(mut self: Box<Self>, retry_after_ms: u64) -> Box<Self> {
-        self.0.retry_after_ms = Some(retry_after_ms);
-        self
-    }
-}
-
-async fn admit(
-    env: &SessionEnv,
-    greeting: Greeting,
-    token: Option<String>,
-) -> Result<Pass, Box<Turned>> {
-    let in_frame = match token {
-        None => None,
-        Some(token) => Some(
-            env.front
-                .ports
-                .gate
-                .verify(token)
-                .await
-                .map_err(|refusal| {
-                    let code = if refusal.code == ErrorCode::Unauthorized {
-                        CloseCode::Unauthorized
-                    } else {
-                        CloseCode::Internal
-                    };
-                    Box::new(Turned(refusal, code))
-                })?,
-        ),
-    };
-    match (greeting.pass, in_frame) {
-        (Some(header), Some(frame)) if header.user_id != frame.user_id => Err(turned(
-            ErrorCode::Unauthorized,
-            "two tokens of different users",
-            CloseCode::Unauthorized,
-        )),
-        (_, Some(pass)) | (Some(pass), None) => Ok(pass),
-        (None, None) => Err(turned(
-            ErrorCode::Unauthorized,
-            "a token is needed",
-            CloseCode::Unauthorized,
-        )),
-    }
-}
-
-const fn wants_all(hello: &Hello) -> bool {
-    matches!(hello.rooms, None | Some(RoomsWanted::Word(RoomsWord::All)))
-}
-
-/// Where the client is, and which of that it says by a cursor.
-struct Positions {
-    rooms: BTreeMap<RoomId, Seq>,
-    by_cursor: Vec<(RoomId, Seq)>,
-}
-
-fn positions(env: &SessionEnv, caller: &Caller, hello: &Hello) -> Result<Positions, Box<Turned>> {
-    let mut rooms = BTreeMap::new();
-    let mut by_cursor = Vec::new();
-    if let Some(resume) = &hello.resume {
-        if let Some(cursor) = &resume.cursor {
-            by_cursor = env
-                .cursors
-                .read(&caller.user_id, cursor)
-                .map_err(|refusal| {
-                    let code = if refusal.code == ErrorCode::Forbidden {
-                        CloseCode::Unauthorized
-                    } else {
-                        CloseCode::BadFrames
-                    };
-                    Box::new(Turned(
-                        Refusal {
-                            field: Some("resume.cursor".into()),
-                            ..refusal
-                        },
-                        code,
-                    ))
-                })?;
-            rooms.extend(by_cursor.iter().copied());
-        }
-        rooms.extend(
-            resume
-                .rooms
-                .iter()
-                .flatten()
-                .map(|(room, seq)| (*room, *seq)),
-        );
-        if rooms.len() > SUBSCRIPTIONS_MAX {
-            let refusal =
-                Refusal::bad_field("resume.rooms", format!("at most {SUBSCRIPTIONS_MAX} rooms"));
+fn check_device(device: Device) -> Result<Device, Box<Turned>> {
+    for (field, text) in [
+        ("device.name", &device.name),
+        ("device.platform", &device.platform),
+    ] {
+        if text
+            .as_ref()
+            .is_some_and(|text| text.len() > NAME_BYTES_MAX)
+        {
+            let refusal = Refusal::bad_field(field, format!("at most {NAME_BYTES_MAX} bytes"));
             return Err(Box::new(Turned(refusal, CloseCode::BadFrames)));
         }
     }
-    Ok(Positions { rooms, by_cursor })
+    Ok(device)
 }
 
-struct Prepared {
-    rooms: Vec<Room>,
-    next: Option<String>,
-    starts: Vec<(Rc<Subscription>, Start)>,
-    unseen: Vec<RoomId>,
-    delivered: Vec<(RoomId, Seq)>,
-}
-
-/// Finds the user's rooms and subscribes to those wanted: first the subscription, then the look, so that nothing falls between (FO-1).
-async fn prepare(
-    env: &SessionEnv,
-    line: &Rc<Line>,
-    fanout: &Rc<Fanout>,
-    live: &mut Live,
-    hello: &Hello,
-    positions: Positions,
-) -> Result<Prepared, Refusal> {
-    let user = live.caller.user_id.clone();
-    let (mut rooms, mut next) = env
-        .front
-        .page(&user, Which::Own, None, SUBSCRIPTIONS_MAX)
-        .await?;
-    let mut wanted: Vec<RoomId> = positions.rooms.keys().copied().collect();
-    match &hello.rooms {
-        Some(RoomsWanted::List(list)) => wanted.extend(list),
-        Some(RoomsWanted::Word(RoomsWord::None)) => {}
-        None | Some(RoomsWanted::Word(RoomsWord::All)) => {
-            wanted.extend(rooms.iter().map(|room| room.room_id))
-        }
-    }
-    wanted.sort_unstable();
-    wanted.dedup();
-    wanted.truncate(SUBSCRIPTIONS_MAX);
-    let mut looks = Vec::with_capacity(wanted.len());
-    for room in wanted {
-        let subscription = live.subscribe(room, fanout, line);
-        looks.push((room, subscription, env.front.look(room, &user)));
-    }
-    let (mut starts, mut unseen, mut failed) = (Vec::new(), Vec::new(), None);
-    for (room, subscription, look) in looks {
-        let position = positions.rooms.get(&room).copied();
-        match look.await {
-            Ok(Seen { room: seen, first }) => {
-                subscription.standing.set(if seen.own.is_some() {
-                    Standing::Member
-                } else {
-                    Standing::Guest
-                });
-                starts.push((
-                    subscription,
-                    Start {
-                        head: seen.head,
-                        first,
-                        after: position,
-                        owes_live: position.is_some(),
-                    },
-                ));
-                if let Some(listed) = rooms.iter_mut().find(|listed| listed.room_id == room) {
-                    *listed = seen;
-                }
-            }
-            Err(refusal) if matches!(refusal.code, ErrorCode::NotFound | ErrorCode::Banned) => {
-                live.unsubscribe(room, fanout);
-                if position.is_some() {
-                    unseen.push(room);
-                }
-            }
-            Err(refusal) => failed = Some(refusal),
-        }
-    }
-    if let Some(refusal) = failed {
-        return Err(refusal);
-    }
-    if rooms.len() > WELCOME_ROOMS_MAX {
-        rooms.truncate(WELCOME_ROOMS_MAX);
-        next = rooms.last().map(|room| room.room_id);
-    }
-    for room in &mut rooms {
-        live.put_mode(room);
-        live.greeted.insert(room.room_id, room.head);
-    }
-    Ok(Prepared {
-        rooms,
-        next: next.map(|room| room.to_string()),
-        starts,
-        unseen,
-        delivered: positions.by_cursor,
-    })
-}
-
-async fn remember_device(
-    env: &SessionEnv,
-    caller: &Caller,
-    device: parlor_schema::frame::hello::Device,
-) {
+fn make_device(env: &SessionEnv) -> DeviceId {
     let ports = &env.front.ports;
-    let known = ports
-        .directory
-        .device(&caller.user_id, &caller.device_id)
-        .await;
-    let record = DeviceRecord {
-        user_id: caller.user_id.clone(),
-        device_id: caller.device_id.clone(),
-        name: device.name,
-        platform: device.platform,
-        last_seen: ports.clock.now(),
+    let name = format!("d-{}", ports.ids.uuid(ports.clock.now()));
+    name.parse().expect("hex and hyphens are a name")
+}
+
+/// Lists the session among the user's, so that notices come from now on.
+fn enter(
+    env: &SessionEnv,
+    line: &Line,
+    caller: &Caller,
+    notices: Recipient<crate::registry::Notice>,
+) -> Result<(), Box<Turned>> {
+    let listed = Listed {
+        session: line.session,
+        to: notices,
+        lost: line.lost.clone(),
     };
-    // Written when it says something new; a connection as such costs no write.
-    let same =
-        |known: &DeviceRecord| known.name == record.name && known.platform == record.platform;
-    if !matches!(&known, Ok(Some(known)) if same(known))
-        && let Err(error) = ports.directory.put_device(record).await
-    {
-        tracing::warn!(%error, "device not written");
+    env.sessions
+        .enter(&caller.user_id, listed, env.sessions_per_user)
+        .map_err(|_| {
+            let refusal = Refusal {
+                message: "too many connections of this user".to_owned(),
+                ..Refusal::rate_limited(FULL_RETRY_MS)
+            };
+            Box::new(Turned(refusal, CloseCode::ConnectionLimit))
+        })
+}
+
+/// The tokens of a connection: in the header of the upgrade, in `hello`, or both.
+struct Tokens {
+    header: Option<String>,
+    frame: Option<String>,
+}
+
+impl Tokens {
+    async fn verify(&self, env: &SessionEnv) -> Result<Pass, Box<Turned>> {
+        let mut passes = Vec::with_capacity(2);
+        for token in [&self.header, &self.frame].into_iter().flatten() {
+            passes.push(
+                env.front
+                    .ports
+                    .gate
+                    .verify(token.clone())
+                    .await
+                    .map_err(unverified)?,
+            );
+        }
+        if passes.len() == 2 && passes[0].user_id != passes[1].user_id {
+            return Err(unauthorized("two tokens of different users"));
+        }
+        passes
+            .pop()
+            .ok_or_else(|| unauthorized("a token is needed"))
     }
+}
+
+fn unauthorized(message: &str) -> Box<Turned> {
+    Box::new(Turned(
+        Refusal::new(ErrorCode::Unauthorized, message),
+        CloseCode::Unauthorized,
+    ))
+}
+
+fn unverified(refusal: Refusal) -> Box<Turned> {
+    let code = match refusal.code {
+        ErrorCode::Unauthorized => CloseCode::Unauthorized,
+        _ => CloseCode::Internal,
+    };
+    Box::new(Turned(refusal, code))
 }
 
 fn welcome(env: &SessionEnv, line: &Line, live: &Live, prepared: &Prepared) -> Welcome {

@@ -235,6 +235,7 @@ impl Session {
     }
 
     pub(super) fn send_removed(&self, room_id: RoomId, reason: RemovedReason) {
+        self.line.outlet.forget(room_id);
         self.send(
             &ServerFrame::RoomRemoved(RoomRemoved { room_id, reason }),
             None,
