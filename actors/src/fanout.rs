@@ -271,7 +271,8 @@ impl Fanout {
         self.metrics
             .queue_bytes
             .inc_by(queued - self.queued.replace(queued));
-        if self.ticks.replace(self.ticks.get() + 1) % REANNOUNCE_EVERY != 0 {
+        let ticks = self.ticks.replace(self.ticks.get() + 1);
+        if !ticks.is_multiple_of(REANNOUNCE_EVERY) {
             return;
         }
         // A room that was started afresh knows nobody: it is told again, and asked for what was missed.

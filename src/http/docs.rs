@@ -1,4 +1,4 @@
-//! `/openapi.json`, and `/docs`: the same document for people, by Swagger UI, which is in the binary.
+//! `/openapi.json`, `/asyncapi.json` for the socket, and `/docs`: the first for people, by Swagger UI, which is in the binary.
 
 use std::sync::{Arc, LazyLock};
 
@@ -35,12 +35,23 @@ const START: &str = r##"SwaggerUIBundle({
 
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi::document().to_string().into());
 
+static SOCKET_DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| parlor_schema::asyncapi().to_string().into());
+
 /// `GET /openapi.json`
 pub(super) async fn document() -> HttpResponse {
+    json(&DOCUMENT)
+}
+
+/// `GET /asyncapi.json`
+pub(super) async fn socket_document() -> HttpResponse {
+    json(&SOCKET_DOCUMENT)
+}
+
+fn json(document: &Bytes) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, "application/json"))
         .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .body(DOCUMENT.clone())
+        .body(document.clone())
 }
 
 /// `GET /docs`

@@ -260,6 +260,10 @@ fn document_rows() -> Vec<Row> {
             web::to(docs::document)
         })
         .answer(200, "OpenAPI 3.1", Content::Other("application/json")),
+        Row::new(Method::GET, "/asyncapi.json", "The socket's frames", || {
+            web::to(docs::socket_document)
+        })
+        .answer(200, "AsyncAPI 3.0", Content::Other("application/json")),
         Row::new(Method::GET, "/docs", "This document, for people", || {
             web::to(docs::page)
         })

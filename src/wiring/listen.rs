@@ -22,10 +22,8 @@ use crate::{
     websocket::{self, WsState},
 };
 
-/// Time for a request's headers, and for the next request on a kept connection.
+/// Time for a request's headers.
 const HEADERS_WITHIN: Duration = Duration::from_secs(5);
-/// Time a kept connection may be idle.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Time that rooms have after the last socket to write receipts.
 const SETTLE: Duration = Duration::from_millis(700);
 /// Connections that may wait to be accepted.
@@ -124,7 +122,8 @@ fn serve(
             let app = App::new().configure(|cfg| http::configure(cfg, &state, part));
             HttpService::build()
                 .client_request_timeout(HEADERS_WITHIN)
-                .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
+                // actix-http has a deadline for the headers of a connection's first request only: a second one could drip for ever.
+                .keep_alive(KeepAlive::Disabled)
                 .tcp_nodelay(true)
                 .upgrade(fn_service(move |(request, framed)| {
                     websocket::upgrade(ws.clone(), request, framed)

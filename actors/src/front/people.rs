@@ -75,12 +75,10 @@ impl Front {
         }
         let presences = self.presences.clone();
         Box::pin(async move {
-            let entry = presences
+            presences
                 .set(&caller.user_id, caller.device_id, set.status, set.text)
                 .await?;
-            Ok(Ack::Presence(PresenceAck {
-                presence: vec![entry],
-            }))
+            Ok(Ack::empty())
         })
     }
 
