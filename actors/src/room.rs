@@ -23,6 +23,7 @@ pub mod read;
 pub mod reply;
 pub mod rooms;
 pub mod state;
+pub mod step;
 mod tick;
 pub mod unread;
 mod view;

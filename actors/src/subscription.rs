@@ -115,3 +115,101 @@ impl Subscription {
         self.cursor.get() >= head && self.cursor.get() >= self.seen.get()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use parlor_schema::{Event, EventId, EventKind, MsgId, Timestamp};
+
+    use super::*;
+
+    fn packet(seq: u64, evicts: Evicts) -> Packet {
+        let event = Event {
+            seq: Seq::new(seq),
+            id: EventId::from([1; 16]),
+            kind: EventKind::Message,
+            sender: "ana".parse().unwrap(),
+            sent_at: Timestamp::default(),
+            msg_id: MsgId::from([2; 16]),
+            fingerprint: 0,
+            content: "{}".into(),
+        };
+        Packet {
+            event: Arc::new(event),
+            public: Bytes::new(),
+            own: Bytes::new(),
+            evicts,
+        }
+    }
+
+    fn live_at(seq: u64) -> Subscription {
+        let subscription = Subscription::new(RoomId::from([3; 16]));
+        subscription.cursor.set(Seq::new(seq));
+        subscription.phase.set(Phase::Live);
+        subscription
+    }
+
+    #[test]
+    fn only_the_next_event_is_pushed() {
+        let ben: UserId = "ben".parse().unwrap();
+        let subscription = live_at(4);
+        assert_eq!(
+            subscription.offer(&packet(4, Evicts::Nobody), &ben),
+            Offer::Skip
+        );
+        assert_eq!(
+            subscription.offer(&packet(6, Evicts::Nobody), &ben),
+            Offer::Behind
+        );
+        assert_eq!(
+            subscription.offer(&packet(5, Evicts::Nobody), &ben),
+            Offer::Push
+        );
+        assert!(
+            !subscription.is_level(Seq::new(4)),
+            "6 was seen and not pushed"
+        );
+    }
+
+    #[test]
+    fn who_is_put_out_gets_nothing_from_there_on() {
+        let ben: UserId = "ben".parse().unwrap();
+        let out = packet(5, Evicts::User(ben.clone()));
+        let subscription = live_at(4);
+        assert_eq!(
+            subscription.offer(&out, &"eva".parse().unwrap()),
+            Offer::Push
+        );
+        assert_eq!(subscription.offer(&out, &ben), Offer::Out);
+        subscription.phase.set(Phase::Closed);
+        assert_eq!(
+            subscription.offer(&packet(6, Evicts::Nobody), &ben),
+            Offer::Skip
+        );
+    }
+
+    #[test]
+    fn a_room_that_turns_private_puts_out_readers_only() {
+        let ben: UserId = "ben".parse().unwrap();
+        let subscription = live_at(4);
+        let private = packet(5, Evicts::NonMembers);
+        assert_eq!(subscription.offer(&private, &ben), Offer::Push);
+        subscription.standing.set(Standing::Guest);
+        assert_eq!(subscription.offer(&private, &ben), Offer::Out);
+    }
+
+    #[test]
+    fn what_comes_while_joining_is_only_noted() {
+        let ben: UserId = "ben".parse().unwrap();
+        let subscription = Subscription::new(RoomId::from([3; 16]));
+        assert_eq!(
+            subscription.offer(&packet(9, Evicts::Nobody), &ben),
+            Offer::Skip
+        );
+        subscription.cursor.set(Seq::new(8));
+        assert!(!subscription.is_level(Seq::new(8)), "9 must still be read");
+    }
+}

@@ -4,7 +4,7 @@ use parlor_schema::{
     RoomId, UserId,
     frame::{
         Ack, Refusal,
-        ack::{PresenceAck, User, UserAck},
+        ack::{User, UserAck},
         client::{Caller, PresenceSet, UserUpdate},
         server::{PresenceEntry, PresenceStatus},
     },

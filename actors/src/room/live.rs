@@ -133,3 +133,93 @@ fn stop(room_id: RoomId, user: &UserId) -> Typing {
         expires_in_ms: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use parlor_schema::{Event, EventId, EventKind, MsgId, Timestamp};
+
+    use super::*;
+
+    const ROOM: [u8; 16] = [7; 16];
+
+    fn room_of_ana() -> Members {
+        let mut members = Members::default();
+        members.apply(&Event {
+            seq: Seq::FIRST,
+            id: EventId::from([1; 16]),
+            kind: EventKind::RoomCreated,
+            sender: "ana".parse().unwrap(),
+            sent_at: Timestamp::default(),
+            msg_id: MsgId::from([2; 16]),
+            fingerprint: 0,
+            content: r#"{"kind":"group","public":false,"members":["ana"]}"#.into(),
+        });
+        members
+    }
+
+    #[test]
+    fn receipts_only_rise_and_stay_below_the_head() {
+        let (mut live, mut members) = (Live::default(), room_of_ana());
+        let ana: UserId = "ana".parse().unwrap();
+        let mut move_to = |kind, seq| {
+            let (kept, frame) = live
+                .receipt(
+                    RoomId::from(ROOM),
+                    &mut members,
+                    Seq::new(10),
+                    &ana,
+                    kind,
+                    Seq::new(seq),
+                )
+                .unwrap();
+            (
+                kept.get(),
+                frame.map(|frame| (frame.delivered.map(Seq::get), frame.read.map(Seq::get))),
+            )
+        };
+        assert_eq!(
+            move_to(ReceiptKind::Read, 4),
+            (4, Some((Some(4), Some(4)))),
+            "read implies delivered"
+        );
+        assert_eq!(move_to(ReceiptKind::Read, 2), (4, None), "never back");
+        assert_eq!(
+            move_to(ReceiptKind::Delivered, 99),
+            (10, Some((Some(10), None))),
+            "never above the head"
+        );
+        assert_eq!(move_to(ReceiptKind::Delivered, 10), (10, None));
+    }
+
+    #[test]
+    fn a_receipt_stays_marked_until_it_is_saved() {
+        let (mut live, mut members) = (Live::default(), room_of_ana());
+        let ana: UserId = "ana".parse().unwrap();
+        let room = RoomId::from(ROOM);
+        live.receipt(
+            room,
+            &mut members,
+            Seq::new(5),
+            &ana,
+            ReceiptKind::Read,
+            Seq::new(5),
+        )
+        .unwrap();
+        let records = live.take_unsaved(room, &members);
+        assert_eq!(records.len(), 1);
+        assert!(!live.has_unsaved());
+        live.not_saved(records);
+        assert!(live.has_unsaved());
+    }
+
+    #[test]
+    fn typing_ends_by_itself() {
+        let mut live = Live::default();
+        let (room, ana): (RoomId, UserId) = (RoomId::from(ROOM), "ana".parse().unwrap());
+        assert_eq!(live.typing_start(room, &ana, 100).state, TypingState::Start);
+        assert!(live.tick(room, 100 + TYPING_MS - 1).is_empty());
+        assert_eq!(live.tick(room, 100 + TYPING_MS).len(), 1);
+        assert!(live.typing_stop(room, &ana).is_none());
+    }
+}

@@ -238,7 +238,9 @@ impl Members {
                 });
             }
             EventKind::MemberUnbanned => self.change(&user, |person| person.banned = None),
-            EventKind::MemberMuted => self.change(&user, |person| person.muted = restriction),
+            EventKind::MemberMuted => self.change(&user, |person| {
+                person.muted = restriction.filter(|_| person.role.is_some());
+            }),
             EventKind::MemberUnmuted => self.change(&user, |person| person.muted = None),
             _ => {}
         }
@@ -246,11 +248,8 @@ impl Members {
     }
 
     fn enter(&mut self, user: &UserId, role: Role, event: &Event) {
-        let before = event.seq.prev();
         let person = Person {
             role: Some(role),
-            read: before,
-            delivered: before,
             ..Person::outside(event)
         };
         self.put(user.clone(), person);
@@ -345,8 +344,8 @@ impl Person {
             joined_seq: event.seq,
             muted: None,
             banned: None,
-            read: Seq::ZERO,
-            delivered: Seq::ZERO,
+            read: event.seq.prev(),
+            delivered: event.seq.prev(),
         }
     }
 
@@ -354,5 +353,104 @@ impl Person {
     #[must_use]
     pub fn mute_at(&self, now: Timestamp) -> Option<Restriction> {
         self.muted.filter(|mute| mute.holds(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use parlor_schema::{EventId, MsgId};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn event(seq: u64, kind: EventKind, content: &str) -> Event {
+        Event {
+            seq: Seq::new(seq),
+            id: EventId::from([1; 16]),
+            kind,
+            sender: "u0".parse().unwrap(),
+            sent_at: Timestamp::from_millis(i64::try_from(seq).unwrap()),
+            msg_id: MsgId::from([2; 16]),
+            fingerprint: 0,
+            content: content.into(),
+        }
+    }
+
+    fn history(steps: &[(usize, usize)]) -> Vec<Event> {
+        let kinds: Vec<EventKind> = EventKind::ALL
+            .iter()
+            .copied()
+            .filter(|kind| kind.number() >= 32)
+            .collect();
+        let created = r#"{"kind":"group","public":true,"members":["u0","u1"]}"#;
+        let mut events = vec![event(1, EventKind::RoomCreated, created)];
+        for (step, (kind, user)) in steps.iter().enumerate() {
+            let kind = kinds[kind % kinds.len()];
+            let role = match kind {
+                EventKind::MemberJoined | EventKind::MemberInvited => r#","role":"member""#,
+                EventKind::MemberRole => r#","role":"admin""#,
+                _ => "",
+            };
+            events.push(event(
+                step as u64 + 2,
+                kind,
+                &format!(r#"{{"user_id":"u{user}"{role}}}"#),
+            ));
+        }
+        events
+    }
+
+    /// Keeps what the directory would keep.
+    #[derive(Default)]
+    struct Kept {
+        room: Option<RoomRecord>,
+        members: BTreeMap<UserId, MemberRecord>,
+    }
+
+    impl Kept {
+        fn apply(&mut self, delta: RoomDelta) {
+            self.room = delta.room.or(self.room.take());
+            for record in delta.changed {
+                self.members.insert(record.user_id.clone(), record);
+            }
+            for user in delta.removed {
+                self.members.remove(&user);
+            }
+        }
+
+        fn snapshot(&self, applied: Seq) -> RoomSnapshot {
+            let members = self.members.values().cloned().collect();
+            RoomSnapshot {
+                room: self.room.clone().unwrap(),
+                applied,
+                members,
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_snapshot_and_the_rest_of_the_events_give_the_same_members(
+            steps in prop::collection::vec((0_usize..32, 0_usize..4), 0..40),
+            cut in 0_usize..40,
+        ) {
+            let events = history(&steps);
+            let cut = cut.min(steps.len()) + 1;
+            let (mut whole, mut kept) = (Members::default(), Kept::default());
+            for event in &events[..cut] {
+                if let Some(delta) = whole.apply(event) {
+                    kept.apply(delta);
+                }
+                whole.check_invariants();
+            }
+            let mut healed = Members::from_snapshot(kept.snapshot(Seq::new(cut as u64)));
+            for event in &events[cut..] {
+                whole.apply(event);
+                healed.apply(event);
+            }
+            healed.check_invariants();
+            prop_assert_eq!(healed, whole);
+        }
     }
 }
