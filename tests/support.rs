@@ -156,6 +156,14 @@ impl Server {
         serde_json::from_str(&response.text().await.unwrap()).unwrap()
     }
 
+    /// Makes a login of an account; answers its access token.
+    pub async fn login(&self, user: &str) -> String {
+        let body = json!({ "user_id": user, "password": PASSWORD });
+        let answer = self.http("POST", "/v1/auth/login", &[], Some(body)).await;
+        assert_eq!(answer.status, 200, "login {user}: {}", answer.text);
+        answer.body["token"].as_str().unwrap().to_owned()
+    }
+
     /// Makes an account and a session of it that wants all rooms.
     pub async fn session(&self, user: &str) -> Client {
         let token = self.register(user).await;

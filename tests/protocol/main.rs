@@ -4,4 +4,10 @@
 #[path = "../support.rs"]
 mod support;
 
+mod direct;
+mod mentions;
+mod messages;
+mod moderation;
+mod roles;
+mod rooms;
 mod smoke;

@@ -380,7 +380,8 @@ impl Case<'_> {
         let banned = self
             .members
             .get(&action.user_id)
-            .is_some_and(|person| person.banned.is_some());
+            .and_then(|person| person.banned)
+            .is_some_and(|ban| ban.holds(self.now));
         if !banned {
             return Ok(self.already());
         }

@@ -85,13 +85,14 @@ impl Reader {
         let (head, top) = (self.head, self.head.next());
         let (events, complete) = if let Some(seq) = ask.around {
             let middle = seq.clamp(first, top);
-            let above = self
-                .range(middle, head, Direction::Up, limit.div_ceil(2))
-                .await?;
-            let left = limit - above.len().min(limit);
+            let mut above = self.range(middle, head, Direction::Up, limit).await?;
             let mut events = self
-                .range(first, middle.prev(), Direction::Down, left)
+                .range(first, middle.prev(), Direction::Down, limit)
                 .await?;
+            // Half on each side; what one side lacks the other has.
+            let below = events.len().min(limit / 2);
+            above.truncate(limit - below);
+            events.drain(..events.len().saturating_sub(limit - above.len()));
             events.extend(above);
             let complete = reaches(&events, first, head);
             (events, complete.0 && complete.1)
