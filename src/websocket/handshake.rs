@@ -104,6 +104,15 @@ async fn admit(state: &WsState, request: &Request, peer: IpAddr) -> Result<Admit
     let mut response =
         actix_http::ws::handshake(request.head()).map_err(|error| handshake_refused(&error))?;
     check_origin(state, request)?;
+    let ports = &state.sessions.front.ports;
+    if state
+        .sessions
+        .drain
+        .left_ms(ports.clock.monotonic_ms())
+        .is_some()
+    {
+        return Err(Refusal::unavailable("the node is draining").into());
+    }
     if let Some(protocol) = subprotocol(request)? {
         response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, protocol));
     }

@@ -150,12 +150,16 @@ impl Running {
         self.stop().await;
     }
 
-    /// Stops at once: connections are cut, and what is acknowledged is kept.
+    /// Stops: no connection is taken any more, rooms write what is acknowledged, then the rest is cut.
     pub async fn stop(self) {
+        for server in &self.servers {
+            server.pause().await;
+        }
+        // Rooms live on the threads of the servers: what they have to write comes before those end.
+        actix_rt::time::sleep(SETTLE).await;
         for server in &self.servers {
             server.stop(false).await;
         }
-        actix_rt::time::sleep(SETTLE).await;
         self.held.store.close();
     }
 }

@@ -6,7 +6,7 @@ use actix::prelude::*;
 use parlor_schema::{
     Event, EventKind, Seq, UserId,
     event::{MemberContent, RoomCreatedContent},
-    frame::server::RemovedReason,
+    frame::{Refusal, server::RemovedReason},
     port::{Append, Direction, ReadRange, StoreError},
     record::RoomDelta,
 };
@@ -63,7 +63,10 @@ impl Room {
                         room.perform(effects, ctx);
                     }));
                 }
-                Effect::Fail => self.leave(ctx),
+                Effect::Fail => {
+                    self.core = Core::Failed(Refusal::unavailable("the store is unavailable"));
+                    self.leave(ctx);
+                }
             }
         }
         self.deliver(&mut packets);
