@@ -5,9 +5,18 @@
 mod support;
 
 mod direct;
+mod envelope;
+mod handshake;
+mod hello;
+mod history;
+mod idempotency;
+mod lists;
 mod mentions;
 mod messages;
 mod moderation;
+mod receipts;
 mod roles;
 mod rooms;
 mod smoke;
+mod unserved;
+mod users;
