@@ -4,19 +4,32 @@
 #[path = "../support.rs"]
 mod support;
 
+mod auth_socket;
+mod closing;
 mod direct;
 mod envelope;
 mod handshake;
 mod hello;
 mod history;
+mod http_auth;
+mod http_frames;
+mod http_misc;
+mod http_rooms;
 mod idempotency;
 mod lists;
 mod mentions;
 mod messages;
 mod moderation;
+mod passive;
+mod presence;
 mod receipts;
+mod resume;
+mod retention;
 mod roles;
 mod rooms;
+mod slow;
 mod smoke;
+mod subscribe;
+mod typing;
 mod unserved;
 mod users;
