@@ -1,12 +1,12 @@
 //! HTTP: the fallback for those without a socket, the server's own API, operations, and the page.
 //!
-//! Owns PROTOCOL section 7: one table of routes ([`routes`]), from which both the application and the OpenAPI document are made;
+//! Owns PROTOCOL section 7: one table of routes (`routes`), from which both the application and the OpenAPI document are made;
 //! problem documents; the bearer extractor; bounds and deadlines of bodies.
 //!
 //! Invariants:
 //! - H-1: a route that is served stands in the table, and one that stands there is served.
 //! - H-2: every refusal is a problem document with a code of PROTOCOL section 6, and is counted once.
-//! - H-3: no request is buffered beyond [`json::BATCH_BYTES_MAX`], and none waits longer than [`json::BODY_WITHIN`] for its body.
+//! - H-3: no request is buffered beyond `json::BATCH_BYTES_MAX`, and none waits longer than `json::BODY_WITHIN` for its body.
 //! - H-4: a call that has a frame on the socket is that frame: the same checks, the same effect, the same refusals.
 //!
 //! Deliberately absent: the socket (the transport takes it before a request reaches this module), CORS (pages of other origins use

@@ -7,7 +7,7 @@
 //! - W-1: a frame is refused as soon as its header announces too much; nothing announced is allocated.
 //! - W-2: a socket is written with what is in the session's lanes, one `writev` per turn of the loop; nothing else buffers.
 //! - W-3: at most one batch of decoded frames is handed to the session at a time; until it is taken, the socket is not read.
-//! - W-4: a connection that is told to close is gone within [`socket::CLOSE_WITHIN`], whether its client reads or not.
+//! - W-4: a connection that is told to close is gone within [`CLOSE_WITHIN_MS`], whether its client reads or not.
 //!
 //! Deliberately absent: what frames mean (`parlor-actors`), permessage-deflate (never answered yet, which the RFC allows).
 
@@ -24,6 +24,6 @@ pub use handshake::{WsState, upgrade};
 pub use pack::WebSocketWire;
 pub use peers::Peers;
 
-/// [`socket::CLOSE_WITHIN`] in milliseconds, for whoever plans the end of the process.
+/// Milliseconds from the decision to close a connection to its end, for whoever plans the end of the process too.
 pub const CLOSE_WITHIN_MS: u64 = 2_000;
 const _: () = assert!(socket::CLOSE_WITHIN.as_millis() == CLOSE_WITHIN_MS as u128);

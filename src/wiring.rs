@@ -62,16 +62,16 @@ pub enum StartError {
         value: &'static str,
     },
     /// The embedded store did not open.
-    #[error("storage.path: {0}")]
+    #[error("storage.path")]
     Store(#[from] OpenError),
     /// The secret could not be had.
-    #[error("the node's secret: {0}")]
+    #[error("the node's secret")]
     Secret(#[from] SecretError),
     /// Authentication could not be set up.
     #[error(transparent)]
     Auth(#[from] AuthStartError),
     /// A listener could not be had.
-    #[error("{key}: cannot listen on {address}: {source}")]
+    #[error("{key}: cannot listen on {address}")]
     Listen {
         /// The setting.
         key: &'static str,

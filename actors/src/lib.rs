@@ -3,7 +3,7 @@
 //! Layout:
 //! - [`front`]: what every frame meets first, whatever transport it came by.
 //! - [`room`]: the order of a room, its members, its fan-out to threads.
-//! - [`fanout`]: from a thread to its sessions; [`subscription`]: a session's place in a room; [`line`] and [`outlet`]: a connection as its thread
+//! - [`fanout`]: from a thread to its sessions; [`subscription`]: a session's place in a room; [`mod@line`] and [`outlet`]: a connection as its thread
 //!   sees it.
 //! - [`session`]: a connection's protocol, from `hello` on.
 //! - [`presence`]: a user's devices, merged.
