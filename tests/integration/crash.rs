@@ -29,15 +29,13 @@ async fn nothing_acknowledged_is_missing_after_any_kill() {
     assert!(report.faults.is_empty(), "{report}\n{:#?}", outcome.worst());
     assert!(outcome.wrong.is_empty(), "{:#?}", outcome.wrong);
     let stats = outcome.stats;
-    assert_eq!(
-        (stats.order_errors, stats.unreadable, stats.gaps),
-        (0, 0, 0)
-    );
+    assert_eq!((stats.order_errors, stats.duplicates), (0, 0), "{stats:?}");
+    assert_eq!((stats.unreadable, stats.gaps), (0, 0), "{stats:?}");
     // Less would prove nothing.
+    let hits = outcome.hits;
     assert!(
-        outcome.hits * 2 >= rounds,
-        "only {} kills met sends in flight",
-        outcome.hits
+        hits.sends * 2 >= rounds && hits.changes * 10 >= rounds,
+        "{hits:?}"
     );
     assert!(report.acknowledged as u64 >= 20 * rounds, "{report}");
     assert!(stats.resent >= rounds, "{stats:?}");

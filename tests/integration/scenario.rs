@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use parlor_client::{Accounts, PhaseName, Stats};
-use parlor_schema::{RoomId, UserId};
+use parlor_schema::{RoomId, UserId, frame::ClientFrame};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     dice::{self, Dice},
     person::{Memory, Person, Place, room_of},
     process::Site,
+    seen::Seen,
 };
 
 /// People who talk.
@@ -50,8 +51,8 @@ impl Plan {
 pub(crate) struct Outcome {
     /// The judgement.
     pub(crate) report: Report,
-    /// Kills that met frames in flight.
-    pub(crate) hits: u64,
+    /// Kills that met frames without an answer.
+    pub(crate) hits: Open,
     /// The counts of all clients.
     pub(crate) stats: Stats,
     /// What no application should be told.
@@ -62,6 +63,26 @@ impl Outcome {
     /// Returns the first faults.
     pub(crate) fn worst(&self) -> &[(Fault, String)] {
         &self.report.faults[..self.report.faults.len().min(12)]
+    }
+}
+
+/// Frames without an answer, or kills that met some.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Open {
+    /// Messages.
+    pub(crate) sends: u64,
+    /// Rooms made, joined or left.
+    pub(crate) changes: u64,
+}
+
+impl Open {
+    fn count(&mut self, seen: &Seen) {
+        for msg_id in &seen.open {
+            match seen.asked[msg_id].frame {
+                ClientFrame::MessageSend(_) => self.sends += 1,
+                _ => self.changes += 1,
+            }
+        }
     }
 }
 
@@ -87,14 +108,18 @@ pub(crate) async fn run(plan: Plan) -> Outcome {
             task: tokio::spawn(person.live(stopped.clone())),
         })
         .collect();
-    let (mut hits, mut young) = (0, 0);
+    let (mut hits, mut young) = (Open::default(), 0);
     for _ in 0..plan.rounds {
         let (live, busy) = (dice.between(0, 2000), dice.once_in(4));
         // Most kills meet a server at work, some one that has just begun.
         let live = if busy { live / 8 } else { live };
         tokio::time::sleep(Duration::from_millis(live)).await;
-        let open = |worker: &&Worker| !worker.account.seen().open.is_empty();
-        hits += u64::from(workers.iter().any(|worker| open(&worker)));
+        let mut open = Open::default();
+        for worker in &workers {
+            open.count(&worker.account.seen());
+        }
+        hits.sends += u64::from(open.sends > 0);
+        hits.changes += u64::from(open.changes > 0);
         server.kill(&site);
         server = site.spawn();
         if dice.once_in(6) {
@@ -113,8 +138,8 @@ pub(crate) async fn run(plan: Plan) -> Outcome {
     }
     let outcome = judge(people, hits, &site).await;
     println!(
-        "rounds {}, kills with sends in flight {hits}, kills while starting {young}, resent {}, {}",
-        plan.rounds, outcome.stats.resent, outcome.report,
+        "rounds {}, kills with sends in flight {}, with rooms made, joined or left {}, kills while starting {young}, resent {}, {}",
+        plan.rounds, hits.sends, hits.changes, outcome.stats.resent, outcome.report,
     );
     outcome
 }
@@ -141,13 +166,15 @@ async fn gather(site: &Site, plan: &Plan, dice: &mut Dice) -> Vec<Person> {
     }
     // Everybody is in two rooms, some in three.
     let member = |n: usize, room: usize| {
-        n % ROOMS == room || (n + 2) % ROOMS == room || (n % 3 == 0 && (n + 3) % ROOMS == room)
+        n % ROOMS == room
+            || (n + 2) % ROOMS == room
+            || (n.is_multiple_of(3) && (n + 3) % ROOMS == room)
     };
-    for room in 0..ROOMS {
+    for (room, owner) in people.iter().enumerate().take(ROOMS) {
         let members = (0..PEOPLE)
             .filter(|n| member(*n, room))
             .map(|n| names[n].clone());
-        people[room].ask(room_of(format!("room {room}"), members.collect(), None));
+        owner.ask(room_of(format!("room {room}"), members.collect(), None));
     }
     people[0].ask(room_of("door".into(), Vec::new(), Some(true)));
     for person in &people[..ROOMS] {
@@ -172,7 +199,7 @@ async fn gather(site: &Site, plan: &Plan, dice: &mut Dice) -> Vec<Person> {
 }
 
 /// Waits until all is settled, reads everything there is, and checks it.
-async fn judge(people: Vec<Person>, hits: u64, site: &Site) -> Outcome {
+async fn judge(people: Vec<Person>, hits: Open, site: &Site) -> Outcome {
     let mut history = History::default();
     let mut twice_made = Vec::new();
     for person in &people {

@@ -153,7 +153,7 @@ impl World {
             })
         } else if who >= TALKERS && open == 0 {
             let only = RoomOnly { room_id: self.room };
-            if asked.len() % 2 == 0 {
+            if asked.len().is_multiple_of(2) {
                 ClientFrame::RoomJoin(only)
             } else {
                 ClientFrame::RoomLeave(only)
