@@ -1,6 +1,6 @@
 //! The `Session` actor: one per connection, from the handshake to the last frame.
 //!
-//! Owns the protocol state of a connection: [`Greeting`] until `hello` is served, then [`live::Live`]; they are different types, so that nothing
+//! Owns the protocol state of a connection: [`Greeting`] until `hello` is served, then `live::Live`; they are different types, so that nothing
 //! but `hello` can be served before it. The transport owns the socket; it hands frames in with [`Inbound`] and waits for each hand-in, which is the
 //! back-pressure: at most one hand-in waits, and [`IN_FLIGHT_MAX`] frames are being served.
 //! The mailbox holds [`MAILBOX`] messages; a notice that finds it full marks the session lost, and it closes 4501.
@@ -14,7 +14,7 @@ mod pull;
 mod subscribe;
 mod watch;
 
-use std::{net::IpAddr, rc::Rc, sync::Arc};
+use std::{collections::VecDeque, net::IpAddr, rc::Rc, sync::Arc};
 
 use actix::prelude::*;
 use bytestring::ByteString;
@@ -98,21 +98,18 @@ enum Phase {
     Live(Box<Live>),
 }
 
-/// Counts bad frames in the present minute.
+/// When the bad frames of the last minute came; a connection ends before there are many.
 #[derive(Default)]
-struct BadFrames {
-    minute: u64,
-    count: u32,
-}
+struct BadFrames(VecDeque<u64>);
 
 impl BadFrames {
-    fn add(&mut self, now_ms: u64) -> u32 {
-        let minute = now_ms / 60_000;
-        if minute != self.minute {
-            *self = Self { minute, count: 0 };
+    /// Notes one; answers how many came within a minute.
+    fn add(&mut self, now_ms: u64) -> usize {
+        while self.0.front().is_some_and(|at| at + 60_000 <= now_ms) {
+            self.0.pop_front();
         }
-        self.count += 1;
-        self.count
+        self.0.push_back(now_ms);
+        self.0.len()
     }
 }
 
@@ -174,6 +171,7 @@ impl Session {
             Text::Json(text) => frame::read(text),
             Text::Binary => Err(frame::ReadError {
                 echo: None,
+                meant: frame::Meant::Other,
                 refusal: Refusal::new(ErrorCode::BadFrame, "parlor.v1 has no binary messages"),
             }),
         };
@@ -187,6 +185,10 @@ impl Session {
                 }),
             ) => {
                 self.greet(hello, echo, ctx);
+            }
+            // One that was meant as `hello` may be said again.
+            (Phase::Greeting(_), Err(error)) if error.meant == frame::Meant::Hello => {
+                self.refuse(error.refusal, error.echo.as_deref());
             }
             (Phase::Greeting(_), read) => {
                 let echo = match read {

@@ -22,6 +22,6 @@ mod word;
 
 pub use ack::Ack;
 pub use client::ClientFrame;
-pub use read::{ReadError, Received, fingerprint, read};
+pub use read::{Meant, ReadError, Received, fingerprint, read};
 pub use refusal::Refusal;
 pub use server::ServerFrame;

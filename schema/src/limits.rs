@@ -52,7 +52,7 @@ pub const COUNT_EXACT_MAX: u32 = 999;
 /// Frames in one `POST /v1/frames`.
 pub const HTTP_FRAMES_MAX: usize = 100;
 /// `bad_frame` errors in one minute after which a connection is closed 4400.
-pub const BAD_FRAMES_PER_MINUTE_MAX: u32 = 10;
+pub const BAD_FRAMES_PER_MINUTE_MAX: usize = 10;
 /// Time from the upgrade to `hello`.
 pub const HELLO_WITHIN_MS: u64 = 10_000;
 /// Time between two WebSocket pings from the server; twice this in silence ends the connection.

@@ -87,7 +87,7 @@ async fn replies(
 async fn reply(state: &HttpState, caller: &Caller, text: &str) -> String {
     let received = match frame::read(text) {
         Ok(received) => received,
-        Err(ReadError { echo, refusal }) => {
+        Err(ReadError { echo, refusal, .. }) => {
             state.metrics.frames_in.inc();
             return refuse(state, echo.as_deref(), refusal);
         }

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// The state before `hello`: all it can become is live, or closed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Greeting {
     /// The token of the header; it was good when the connection was upgraded.
     pub token: Option<String>,
@@ -40,8 +40,8 @@ pub struct Greeting {
 /// When a user with too many connections should try again.
 const FULL_RETRY_MS: u64 = 60_000;
 
-/// A `hello` that was not served, and how the connection ends.
-pub(super) struct Turned(pub(super) Refusal, pub(super) CloseCode);
+/// A `hello` that was not served, and how the connection ends; none: it goes on, and `hello` may be said again.
+pub(super) struct Turned(pub(super) Refusal, pub(super) Option<CloseCode>);
 
 /// What a served `hello` makes.
 struct Greeted {
@@ -60,6 +60,7 @@ impl Session {
         };
         let (env, line, fanout) = (self.env.clone(), self.line.clone(), self.fanout.clone());
         let notices = ctx.address().recipient();
+        let again = greeting.clone();
         let work = async move { hear(env, line, fanout, greeting, hello, notices).await };
         // Nothing else is taken meanwhile: what comes behind `hello` waits its turn.
         ctx.wait(
@@ -68,9 +69,11 @@ impl Session {
                     Ok(greeted) => session.greeted(greeted, echo.as_deref(), ctx),
                     Err(turned) => {
                         let Turned(refusal, code) = *turned;
-                        session.env.front.metrics.refused(refusal.code);
-                        session.send(&ServerFrame::Error(refusal), echo.as_deref());
-                        session.close(code);
+                        session.phase = Phase::Greeting(again);
+                        session.refuse(refusal, echo.as_deref());
+                        if let Some(code) = code {
+                            session.close(code);
+                        }
                     }
                 }),
         );
@@ -117,7 +120,7 @@ impl Session {
 }
 
 fn away(refusal: Refusal) -> Box<Turned> {
-    Box::new(Turned(refusal, CloseCode::Internal))
+    Box::new(Turned(refusal, Some(CloseCode::Internal)))
 }
 
 async fn hear(
@@ -194,7 +197,7 @@ fn check_device(device: Device) -> Result<Device, Box<Turned>> {
             .is_some_and(|text| text.len() > NAME_BYTES_MAX)
         {
             let refusal = Refusal::bad_field(field, format!("at most {NAME_BYTES_MAX} bytes"));
-            return Err(Box::new(Turned(refusal, CloseCode::BadFrames)));
+            return Err(Box::new(Turned(refusal, None)));
         }
     }
     Ok(device)
@@ -225,7 +228,7 @@ fn enter(
                 message: "too many connections of this user".to_owned(),
                 ..Refusal::rate_limited(FULL_RETRY_MS)
             };
-            Box::new(Turned(refusal, CloseCode::ConnectionLimit))
+            Box::new(Turned(refusal, Some(CloseCode::ConnectionLimit)))
         })
 }
 
@@ -260,7 +263,7 @@ impl Tokens {
 fn unauthorized(message: &str) -> Box<Turned> {
     Box::new(Turned(
         Refusal::new(ErrorCode::Unauthorized, message),
-        CloseCode::Unauthorized,
+        Some(CloseCode::Unauthorized),
     ))
 }
 
@@ -269,7 +272,7 @@ fn unverified(refusal: Refusal) -> Box<Turned> {
         ErrorCode::Unauthorized => CloseCode::Unauthorized,
         _ => CloseCode::Internal,
     };
-    Box::new(Turned(refusal, code))
+    Box::new(Turned(refusal, Some(code)))
 }
 
 fn welcome(env: &SessionEnv, line: &Line, live: &Live, prepared: &Prepared) -> Welcome {

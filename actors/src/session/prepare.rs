@@ -50,11 +50,8 @@ pub(super) fn positions(
                 .cursors
                 .read(&caller.user_id, cursor)
                 .map_err(|refusal| {
-                    let code = if refusal.code == ErrorCode::Forbidden {
-                        CloseCode::Unauthorized
-                    } else {
-                        CloseCode::BadFrames
-                    };
+                    let code =
+                        (refusal.code == ErrorCode::Forbidden).then_some(CloseCode::Unauthorized);
                     Box::new(Turned(
                         Refusal {
                             field: Some("resume.cursor".into()),
@@ -75,7 +72,7 @@ pub(super) fn positions(
         if rooms.len() > SUBSCRIPTIONS_MAX {
             let refusal =
                 Refusal::bad_field("resume.rooms", format!("at most {SUBSCRIPTIONS_MAX} rooms"));
-            return Err(Box::new(Turned(refusal, CloseCode::BadFrames)));
+            return Err(Box::new(Turned(refusal, None)));
         }
     }
     Ok(Positions { rooms, by_cursor })

@@ -32,8 +32,28 @@ pub struct Received {
 pub struct ReadError {
     /// The id to echo, where it could be read.
     pub echo: Option<String>,
+    /// What it was meant as.
+    pub meant: Meant,
     /// The refusal to send.
     pub refusal: Refusal,
+}
+
+/// What a frame that could not be read was meant as, as far as its `type` tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meant {
+    /// A `hello`, which may be said again.
+    Hello,
+    /// Anything else.
+    Other,
+}
+
+impl Meant {
+    fn of(kind: &str) -> Self {
+        match kind {
+            "hello" => Self::Hello,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// The envelope's fields as they stand in the text.
@@ -103,6 +123,7 @@ impl<'de> Visitor<'de> for PartsVisitor {
 pub fn read(text: &str) -> Result<Received, ReadError> {
     let plain = |refusal| ReadError {
         echo: None,
+        meant: Meant::Other,
         refusal,
     };
     if !text
@@ -127,6 +148,7 @@ pub fn read(text: &str) -> Result<Received, ReadError> {
     };
     let fail = |refusal| ReadError {
         echo: echo.clone(),
+        meant: Meant::Other,
         refusal,
     };
     if let Some(name) = parts.twice {
@@ -141,6 +163,10 @@ pub fn read(text: &str) -> Result<Received, ReadError> {
                 .map_err(|_| Refusal::bad_field("type", "must be a string"))
         })
         .map_err(fail)?;
+    let fail = |refusal| ReadError {
+        meant: Meant::of(&kind),
+        ..fail(refusal)
+    };
     let msg_id = match &echo {
         None => None,
         Some(text) => Some(
