@@ -65,8 +65,10 @@ impl Server {
             actix_rt::System::new().block_on(async move {
                 let running = parlor::wiring::start(settings).await.unwrap();
                 ready.send(running.address).unwrap();
-                let _ = stopped.await;
-                running.stop().await;
+                match stopped.await {
+                    Ok(()) => running.drain().await,
+                    Err(_) => running.stop().await,
+                }
             });
         });
         let addr = started.recv().expect("the node starts");
@@ -83,6 +85,14 @@ impl Server {
         self.stop_now();
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
         Self::in_folder(folder, |_| {})
+    }
+
+    /// Has the node leave as `SIGTERM` does; returns when it has.
+    pub fn drain(mut self) {
+        if let Some(stop) = self.stop.take() {
+            stop.send(()).unwrap();
+        }
+        self.stop_now();
     }
 
     fn stop_now(&mut self) {
@@ -265,15 +275,20 @@ impl Client {
             .await
             .expect("connects in time")
         {
-            Ok((socket, _)) => Ok(Self {
-                socket,
-                welcome: Value::Null,
-                backlog: VecDeque::new(),
-            }),
+            Ok((socket, _)) => Ok(Self::over(socket)),
             Err(tokio_tungstenite::tungstenite::Error::Http(response)) => {
                 Err(response.status().as_u16())
             }
             Err(error) => panic!("connect: {error}"),
+        }
+    }
+
+    /// Speaks over a socket that is connected.
+    pub fn over(socket: WebSocketStream<MaybeTlsStream<TcpStream>>) -> Self {
+        Self {
+            socket,
+            welcome: Value::Null,
+            backlog: VecDeque::new(),
         }
     }
 
@@ -371,6 +386,11 @@ impl Client {
             Got::Frame(frame) => frame,
             Got::Closed(code) => panic!("closed {code:?}"),
         }
+    }
+
+    /// Drops what was kept for later.
+    pub fn forget(&mut self) {
+        self.backlog.clear();
     }
 
     /// Waits for the end; answers its code.
