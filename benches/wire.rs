@@ -1,0 +1,134 @@
+//! A WebSocket of a bench's client: as little as RFC 6455 allows, so that the client costs next to nothing.
+//!
+//! Deliberately absent: fragments, compression, checks of what a correct server never does.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "a bench, and each binary uses a part"
+)]
+
+use std::net::SocketAddr;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// The opcodes met (RFC 6455 section 5.2).
+pub(crate) const TEXT: u8 = 0x1;
+pub(crate) const CLOSE: u8 = 0x8;
+pub(crate) const PING: u8 = 0x9;
+const PONG: u8 = 0xA;
+const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// A frame at the beginning of some bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Frame {
+    /// What it is.
+    pub(crate) opcode: u8,
+    /// Where its payload starts.
+    pub(crate) start: usize,
+    /// Where it ends.
+    pub(crate) end: usize,
+}
+
+impl Frame {
+    /// Finds the server's frame at the beginning of `bytes`, if all of it is there.
+    pub(crate) fn first(bytes: &[u8]) -> Option<Self> {
+        let (first, short) = (*bytes.first()?, *bytes.get(1)?);
+        let (start, length) = match short {
+            0..=125 => (2, usize::from(short)),
+            126 => {
+                let length = bytes.get(2..4)?.try_into().unwrap();
+                (4, usize::from(u16::from_be_bytes(length)))
+            }
+            _ => {
+                let length = bytes.get(2..10)?.try_into().unwrap();
+                (10, usize::try_from(u64::from_be_bytes(length)).unwrap())
+            }
+        };
+        let end = start + length;
+        (bytes.len() >= end).then_some(Self {
+            opcode: first & 0x0f,
+            start,
+            end,
+        })
+    }
+}
+
+/// Packs a client's frame.
+pub(crate) fn pack(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(payload.len() + 8);
+    out.push(0x80 | opcode);
+    if let Ok(short @ 0..=125) = u8::try_from(payload.len()) {
+        out.push(0x80 | short);
+    } else {
+        out.push(0x80 | 126);
+        let length = u16::try_from(payload.len()).expect("a bench sends small frames");
+        out.extend_from_slice(&length.to_be_bytes());
+    }
+    out.extend_from_slice(&MASK);
+    let masks = MASK.iter().cycle();
+    out.extend(payload.iter().zip(masks).map(|(byte, mask)| byte ^ mask));
+    out
+}
+
+/// Returns the answer to a ping.
+pub(crate) fn pong() -> Vec<u8> {
+    pack(PONG, b"")
+}
+
+/// A connected WebSocket.
+pub(crate) struct Wire {
+    /// The socket.
+    pub(crate) stream: TcpStream,
+    /// What was read and not yet taken.
+    pub(crate) held: Vec<u8>,
+}
+
+impl Wire {
+    /// Connects and shakes hands.
+    pub(crate) async fn connect(addr: SocketAddr) -> Self {
+        let mut stream = TcpStream::connect(addr).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let request = format!(
+            "GET /v1/ws HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut held = Vec::with_capacity(4096);
+        let end = loop {
+            assert_ne!(stream.read_buf(&mut held).await.unwrap(), 0, "refused");
+            if let Some(at) = held.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+        };
+        let head = String::from_utf8_lossy(&held[..end]).into_owned();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        held.drain(..end);
+        Self { stream, held }
+    }
+
+    /// Sends a text.
+    pub(crate) async fn text(&mut self, text: &str) {
+        let frame = pack(TEXT, text.as_bytes());
+        self.stream.write_all(&frame).await.unwrap();
+    }
+
+    /// Waits for the next text.
+    pub(crate) async fn next_text(&mut self) -> String {
+        loop {
+            let Some(frame) = Frame::first(&self.held) else {
+                let read = self.stream.read_buf(&mut self.held).await.unwrap();
+                assert_ne!(read, 0, "the server left");
+                continue;
+            };
+            let payload: Vec<u8> = self.held.drain(..frame.end).skip(frame.start).collect();
+            match frame.opcode {
+                TEXT => return String::from_utf8(payload).unwrap(),
+                PING => self.stream.write_all(&pong()).await.unwrap(),
+                _ => panic!("closed: {}", String::from_utf8_lossy(&payload)),
+            }
+        }
+    }
+}
