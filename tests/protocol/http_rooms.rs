@@ -239,6 +239,33 @@ async fn members_are_put_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_key_makes_any_call_that_appends_safe_to_repeat() {
+    let (web, tokens) = Web::with(&["ana", "nor:this@one"]).await;
+    let (ana, other) = (&tokens[0], &tokens[1]);
+    let room = web.room(ana, json!({ "kind": "group" })).await;
+    let path = format!("/v1/rooms/{room}");
+    let member = format!("{path}/members/nor%3Athis%40one");
+    for (token, method, path, body, statuses, seq) in [
+        (ana, "PATCH", &path, json!({ "name": "tea" }), [200, 200], 2),
+        (ana, "PUT", &member, json!({}), [201, 200], 3),
+        (other, "DELETE", &member, json!(null), [200, 200], 4),
+    ] {
+        let (bearer, key) = (format!("Bearer {token}"), key());
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("idempotency-key", key.as_str()),
+        ];
+        for (round, status) in statuses.into_iter().enumerate() {
+            let body = Some(body.clone()).filter(|body| !body.is_null());
+            let answer = web.server.http(method, path, &headers, body).await;
+            assert_eq!(answer.status, status, "{method}: {}", answer.text);
+            assert_eq!(answer.body["seq"], seq, "{method}");
+            assert_eq!(answer.body["duplicate"] == true, round == 1, "{method}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn one_joins_by_putting_oneself() {
     let (web, tokens) = Web::with(&["ana", "ben"]).await;
     let (ana, ben) = (&tokens[0], &tokens[1]);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::support::{Client, Server};
 
@@ -165,4 +166,48 @@ async fn a_page_is_what_next_said() {
         assert_eq!(refusal["code"], "bad_frame", "{kind} {ask}");
         assert_eq!(refusal["field"], field, "{kind} {ask}");
     }
+}
+
+#[tokio::test]
+async fn rooms_with_much_to_say_still_fit_into_a_frame() {
+    let server = Server::start();
+    let token = server.register("ana").await;
+    let mut ana = server.hello(&token, json!({ "rooms": "none" })).await;
+    // Each character takes six bytes as JSON.
+    let topic = "\u{1}".repeat(1024);
+    let ids: Vec<String> = (0..200).map(|_| Uuid::new_v4().to_string()).collect();
+    for id in &ids {
+        let create = json!({ "kind": "group", "topic": topic });
+        let reply = ana.ask_as(id, "room.create", create).await;
+        assert_eq!(reply["type"], "ack");
+    }
+    let mut everywhere = server.hello(&token, json!({})).await;
+    let welcome = everywhere.welcome.clone();
+    let mut seen = BTreeSet::new();
+    let mut page = ana.ok("room.list", json!({ "limit": 200 })).await;
+    assert_eq!(
+        welcome["rooms"].as_array().unwrap().len(),
+        page["rooms"].as_array().unwrap().len()
+    );
+    assert_eq!(welcome["next"], page["next"]);
+    assert!(page["next"].is_string());
+    loop {
+        assert!(page.to_string().len() < 1024 * 1024 - 100);
+        for room in page["rooms"].as_array().unwrap() {
+            assert!(seen.insert(room["room_id"].as_str().unwrap().to_owned()));
+        }
+        let Some(next) = page.get("next") else { break };
+        page = ana
+            .ok("room.list", json!({ "limit": 200, "after": next }))
+            .await;
+    }
+    assert_eq!(seen.len(), 200);
+    // What `welcome` has no place for is delivered all the same.
+    for room in welcome["rooms"].as_array().unwrap() {
+        seen.remove(room["room_id"].as_str().unwrap());
+    }
+    let unlisted = seen.pop_last().unwrap();
+    ana.say(&unlisted, "x").await;
+    let heard = everywhere.expect("message").await;
+    assert_eq!(heard["room_id"], unlisted.as_str());
 }

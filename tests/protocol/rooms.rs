@@ -337,7 +337,7 @@ async fn a_public_room_can_be_read_by_anyone_and_written_by_members() {
     for (kind, extra) in every_frame_about_a_room() {
         if matches!(
             kind,
-            "room.get" | "room.join" | "room.subscribe" | "history.get" | "room.members"
+            "room.get" | "room.join" | "room.subscribe" | "history.get"
         ) {
             continue;
         }

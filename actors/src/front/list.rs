@@ -3,6 +3,7 @@
 use parlor_schema::{
     ErrorCode, RoomId, UserId,
     frame::{Ack, Refusal, ack::RoomsAck, client::RoomList},
+    limits::HISTORY_BYTES_MAX,
     room::Room,
 };
 
@@ -30,7 +31,8 @@ impl Front {
             Which::Own
         };
         Box::pin(async move {
-            let (rooms, next) = front.page(&user, which, after, limit).await?;
+            let (mut rooms, mut next) = front.page(&user, which, after, limit).await?;
+            cut(&mut rooms, &mut next, limit);
             Ok(Ack::Rooms(RoomsAck {
                 rooms,
                 next: next.map(|room| room.to_string()),
@@ -80,6 +82,26 @@ impl Front {
             }
             after = page.next;
         }
+    }
+}
+
+/// Cuts a list down to `limit` rooms and to what a frame holds, and moves `next` back to where it was cut.
+pub(crate) fn cut(rooms: &mut Vec<Room>, next: &mut Option<RoomId>, limit: usize) {
+    let mut left = HISTORY_BYTES_MAX;
+    let fit = rooms
+        .iter()
+        .take(limit)
+        .take_while(|room| {
+            // The comma after it counts too.
+            let bytes = serde_json::to_vec(room).map_or(left, |json| json.len() + 1);
+            let fits = bytes <= left;
+            left = left.saturating_sub(bytes);
+            fits
+        })
+        .count();
+    if fit < rooms.len() {
+        rooms.truncate(fit);
+        *next = rooms.last().map(|room| room.room_id);
     }
 }
 

@@ -121,9 +121,9 @@ impl Room {
     }
 
     fn list_members(&self, user: &UserId, list: &RoomMembers) -> Result<Ack, Refusal> {
+        self.member_only(user)?;
         let state = self.state()?;
         let now = self.env.ports.clock.now();
-        visible(state, user, now)?;
         let after = match &list.after {
             None => None,
             Some(text) => Some(

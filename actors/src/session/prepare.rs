@@ -20,7 +20,7 @@ use parlor_schema::{
 use super::{SessionEnv, greeting::Turned, live::Live, subscribe::Start};
 use crate::{
     fanout::Fanout,
-    front::list::Which,
+    front::list::{self, Which},
     line::Line,
     room::ask::Seen,
     subscription::{Standing, Subscription},
@@ -152,10 +152,7 @@ pub(super) async fn prepare(
     if let Some(refusal) = failed {
         return Err(refusal);
     }
-    if rooms.len() > WELCOME_ROOMS_MAX {
-        rooms.truncate(WELCOME_ROOMS_MAX);
-        next = rooms.last().map(|room| room.room_id);
-    }
+    list::cut(&mut rooms, &mut next, WELCOME_ROOMS_MAX);
     for room in &mut rooms {
         live.put_mode(room);
         live.greeted.insert(room.room_id, room.head);
