@@ -192,3 +192,104 @@ impl Line {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use bytes::Bytes;
+
+    /// Packs a ping as one word, and text as it is.
+    struct PlainWire;
+
+    impl Wire for PlainWire {
+        fn text(&self, text: &str) -> Bytes {
+            Bytes::copy_from_slice(text.as_bytes())
+        }
+
+        fn ping(&self) -> Bytes {
+            Bytes::from_static(b"ping")
+        }
+
+        fn close(&self, _: CloseCode, _: &str) -> Bytes {
+            Bytes::new()
+        }
+    }
+
+    /// A line that begins at 0, of somebody whose token ends at `expires_ms` on both clocks.
+    fn line(expires_ms: Option<i64>) -> Line {
+        let session = SessionId::new(uuid::Uuid::nil());
+        let line = Line::new(session, Outlet::new(Box::new(|| {})), 0);
+        *line.person.borrow_mut() = expires_ms.map(|expires_ms| Person {
+            user: "ana".parse().unwrap(),
+            expires_at: Timestamp::from_millis(expires_ms),
+            warned: Warned::No,
+        });
+        line
+    }
+
+    fn tick(line: &Line, now_ms: u64) -> Vec<String> {
+        let now = Timestamp::from_millis(i64::try_from(now_ms).unwrap());
+        line.tick(now_ms, now, &PlainWire);
+        let mut out = Vec::new();
+        line.outlet.take(usize::MAX, &mut out);
+        out.iter()
+            .map(|frame| String::from_utf8(frame.to_vec()).unwrap())
+            .collect()
+    }
+
+    fn code(line: &Line) -> Option<CloseCode> {
+        line.outlet.closing().map(|closing| closing.code)
+    }
+
+    const NEVER: i64 = 1 << 50;
+
+    #[test]
+    fn pings_every_heartbeat_and_ends_after_two_silent_ones() {
+        let line = line(Some(NEVER));
+        assert!(tick(&line, HEARTBEAT_MS - 1).is_empty());
+        assert_eq!(tick(&line, HEARTBEAT_MS), ["ping"]);
+        assert!(tick(&line, HEARTBEAT_MS + 1).is_empty());
+        line.last_in.set(HEARTBEAT_MS + 1);
+        assert_eq!(tick(&line, 2 * HEARTBEAT_MS), ["ping"], "a sign of life");
+        assert_eq!(tick(&line, 3 * HEARTBEAT_MS), ["ping"]);
+        assert_eq!(code(&line), None);
+        tick(&line, 3 * HEARTBEAT_MS + 1);
+        assert_eq!(code(&line), Some(CloseCode::HeartbeatLost));
+    }
+
+    #[test]
+    fn tells_once_that_a_token_ends_and_ends_with_it() {
+        let line = line(Some(100_000));
+        line.last_in.set(100_000);
+        line.next_ping.set(u64::MAX);
+        assert!(tick(&line, 39_999).is_empty());
+        assert_eq!(
+            tick(&line, 40_000),
+            [r#"{"type":"auth.expiring","payload":{"expires_at":"1970-01-01T00:01:40.000Z"}}"#]
+        );
+        assert!(tick(&line, 99_999).is_empty());
+        assert_eq!(code(&line), None);
+        tick(&line, 100_000);
+        assert_eq!(code(&line), Some(CloseCode::Unauthorized));
+    }
+
+    #[test]
+    fn ends_without_hello_and_with_a_stalled_or_lost_client() {
+        let silent = line(None);
+        tick(&silent, HELLO_WITHIN_MS - 1);
+        assert_eq!(code(&silent), None);
+        tick(&silent, HELLO_WITHIN_MS);
+        assert_eq!(code(&silent), Some(CloseCode::NoHello));
+        let stalled = line(Some(NEVER));
+        stalled.outlet.set_stalled(Some(5));
+        tick(&stalled, WRITE_STALL_MS + 4);
+        assert_eq!(code(&stalled), None);
+        tick(&stalled, WRITE_STALL_MS + 5);
+        assert_eq!(code(&stalled), Some(CloseCode::TooSlow));
+        let lost = line(Some(NEVER));
+        lost.lost.store(true, Ordering::Relaxed);
+        tick(&lost, 1);
+        assert_eq!(code(&lost), Some(CloseCode::TooSlow));
+    }
+}
