@@ -158,7 +158,11 @@ impl Session {
                     session.subscribed(&subscription, &ask, seen, keeps, echo.as_deref(), ctx)
                 }
                 Err(refusal) => {
-                    session.drop_subscription(&subscription);
+                    let ended = matches!(refusal.code, ErrorCode::NotFound | ErrorCode::Banned);
+                    // A room that cannot say so now goes on being delivered as before.
+                    if ended || !keeps {
+                        session.drop_subscription(&subscription);
+                    }
                     session.reply(Err(refusal), echo.as_deref());
                 }
             }
