@@ -160,14 +160,7 @@ impl Fanout {
         }
         if entry.places.is_empty() {
             local.remove(&room);
-            // When full: the room keeps delivering to a thread that ignores it, until the room ends.
-            let _ = self.rooms.tell(
-                room,
-                Interest {
-                    worker: self.id,
-                    to: None,
-                },
-            );
+            self.rooms.withdraw(room, self.id);
         }
     }
 

@@ -231,7 +231,7 @@ mod tests {
     fn tick(line: &Line, now_ms: u64) -> Vec<String> {
         let now = Timestamp::from_millis(i64::try_from(now_ms).unwrap());
         line.tick(now_ms, now, &PlainWire);
-        let mut out = Vec::new();
+        let mut out = std::collections::VecDeque::new();
         line.outlet.take(usize::MAX, &mut out);
         out.iter()
             .map(|frame| String::from_utf8(frame.to_vec()).unwrap())

@@ -167,7 +167,7 @@ impl Outlet {
     }
 
     /// Moves frames to the socket, up to about `bytes`; answers whether the session waits for the room this made.
-    pub fn take(&self, bytes: usize, out: &mut Vec<Bytes>) -> bool {
+    pub fn take(&self, bytes: usize, out: &mut VecDeque<Bytes>) -> bool {
         let mut lanes = self.lanes.borrow_mut();
         let mut taken = 0;
         while taken < bytes {
@@ -184,7 +184,7 @@ impl Outlet {
                 frame
             };
             taken += frame.len();
-            out.push(frame);
+            out.push_back(frame);
         }
         if lanes.ordered.is_empty() && lanes.ordered.capacity() > 64 {
             lanes.ordered = VecDeque::new();
@@ -235,7 +235,7 @@ mod tests {
         outlet.push(Bytes::from_static(b"1"));
         outlet.push(Bytes::from_static(b"2"));
         outlet.push_ephemeral(&key, Bytes::from_static(b"f"));
-        let mut out = Vec::new();
+        let mut out = VecDeque::new();
         outlet.take(usize::MAX, &mut out);
         assert_eq!(out, [b"1", b"2", b"f"].map(|b| Bytes::from_static(b)));
         assert_eq!(outlet.pending(), 0);
@@ -248,7 +248,7 @@ mod tests {
             outlet.push(Bytes::from(vec![0; LANE_BYTES_MAX / 4]));
         }
         assert!(!outlet.has_room());
-        let mut out = Vec::new();
+        let mut out = VecDeque::new();
         assert!(!outlet.take(1, &mut out));
         assert!(!outlet.take(1, &mut out));
         assert!(outlet.take(1, &mut out), "woken at half");

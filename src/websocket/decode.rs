@@ -89,7 +89,7 @@ impl Decoder {
     ///
     /// # Errors
     /// The connection must end; what follows is not looked at.
-    pub fn next(&mut self) -> Result<Option<Incoming>, Violation> {
+    pub fn decode(&mut self) -> Result<Option<Incoming>, Violation> {
         loop {
             let Some(header) = self.header()? else {
                 self.release();
@@ -258,7 +258,7 @@ mod tests {
         let mut out = Vec::new();
         for chunk in chunks {
             decoder.feed(chunk);
-            while let Some(incoming) = decoder.next()? {
+            while let Some(incoming) = decoder.decode()? {
                 out.push(incoming);
             }
         }

@@ -12,6 +12,9 @@ thread_local! {
     static SCHEDULED: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Sockets a thread keeps room for.
+const KEPT_SOCKETS: usize = 16 * 1024;
+
 /// Has a socket written after this turn of the loop.
 pub(super) fn mark(socket: Rc<Socket>) {
     DIRTY.with_borrow_mut(|dirty| dirty.push(socket));
@@ -20,9 +23,16 @@ pub(super) fn mark(socket: Rc<Socket>) {
             // Whatever else this turn has to say to these sockets is in their lanes by then.
             tokio::task::yield_now().await;
             SCHEDULED.set(false);
-            for socket in DIRTY.take() {
+            let mut sockets = DIRTY.take();
+            for socket in sockets.drain(..) {
                 socket.flush();
             }
+            // The room is kept for the next turn, unless this one has begun a list of its own.
+            DIRTY.with_borrow_mut(|dirty| {
+                if dirty.capacity() == 0 && sockets.capacity() <= KEPT_SOCKETS {
+                    *dirty = sockets;
+                }
+            });
         });
     }
 }

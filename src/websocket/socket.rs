@@ -35,6 +35,8 @@ const READ_BYTES: usize = 64 * 1024;
 /// Bytes taken from the lanes for one write, and frames in it.
 const WRITE_BYTES: usize = 256 * 1024;
 const WRITE_FRAMES: usize = 64;
+/// Frames an idle connection keeps room for: the busy one allocates nothing, the idle one little.
+const KEPT_FRAMES: usize = 4;
 
 thread_local! {
     static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
@@ -172,7 +174,7 @@ impl Socket {
     async fn take(&self, addr: &Addr<Session>, decoder: &mut Decoder) -> bool {
         let mut texts = Vec::new();
         let outcome = loop {
-            match decoder.next() {
+            match decoder.decode() {
                 Ok(None) => break None,
                 Ok(Some(incoming)) => {
                     self.line.last_in.set(self.wire.now_ms());
@@ -256,13 +258,7 @@ impl Socket {
                 }
                 return Ok(());
             }
-            let mut slices = [IoSlice::new(&[]); WRITE_FRAMES];
-            let mut count = 0;
-            for (slice, frame) in slices.iter_mut().zip(writing.iter()) {
-                *slice = IoSlice::new(frame);
-                count += 1;
-            }
-            let mut written = self.stream.try_write_vectored(&slices[..count])?;
+            let mut written = self.write_some(&writing)?;
             self.line.outlet.set_stalled(None);
             while let Some(frame) = writing.front_mut() {
                 if written < frame.len() {
@@ -275,18 +271,31 @@ impl Socket {
         }
     }
 
+    /// Writes as many frames as one call takes.
+    fn write_some(&self, frames: &VecDeque<Bytes>) -> std::io::Result<usize> {
+        if let (Some(frame), 1) = (frames.front(), frames.len()) {
+            return self.stream.try_write(frame);
+        }
+        let mut slices = [IoSlice::new(&[]); WRITE_FRAMES];
+        let mut count = 0;
+        for (slice, frame) in slices.iter_mut().zip(frames) {
+            *slice = IoSlice::new(frame);
+            count += 1;
+        }
+        self.stream.try_write_vectored(&slices[..count])
+    }
+
     /// Takes more from the lanes when the last is written; after the last of all, the closing frame.
     fn fill(&self) {
         let mut writing = self.writing.borrow_mut();
         if !writing.is_empty() {
             return;
         }
-        let mut frames = Vec::new();
-        if self.line.outlet.take(WRITE_BYTES, &mut frames) {
+        if self.line.outlet.take(WRITE_BYTES, &mut writing) {
             self.line.wake();
         }
-        if frames.is_empty() {
-            if writing.capacity() > 0 {
+        if writing.is_empty() {
+            if writing.capacity() > KEPT_FRAMES {
                 *writing = VecDeque::new();
             }
             if let Some(closing) = self.line.outlet.closing()
@@ -295,9 +304,7 @@ impl Socket {
                 let wire = &self.wire.env.front.ports.wire;
                 writing.push_back(Wire::close(&**wire, closing.code, &closing.reason));
             }
-            return;
         }
-        writing.extend(frames);
     }
 }
 

@@ -14,7 +14,10 @@ use std::{
 use actix::{dev::ToEnvelope, prelude::*};
 use parlor_schema::RoomId;
 
-use super::{Room, RoomEnv};
+use super::{
+    Room, RoomEnv,
+    ask::{Interest, WorkerId},
+};
 
 /// Locks, so that threads seldom meet.
 const SHARDS: usize = 64;
@@ -75,6 +78,17 @@ impl Rooms {
                 Ok(generation)
             }
             Err(SendError::Full(message) | SendError::Closed(message)) => Err(message),
+        }
+    }
+
+    /// Tells a room that a thread wants no more of it. One that is not there need not know, and is not started for it.
+    pub fn withdraw(&self, room: RoomId, worker: WorkerId) {
+        let mut shard = self.shard(room);
+        if let Some(entry) = shard.get_mut(&room) {
+            // When full: the room keeps delivering to a thread that ignores it, until the room ends.
+            if entry.addr.try_send(Interest { worker, to: None }).is_ok() {
+                entry.sent += 1;
+            }
         }
     }
 
