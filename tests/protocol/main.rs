@@ -13,6 +13,7 @@ mod hello;
 mod history;
 mod http_auth;
 mod http_frames;
+mod http_messages;
 mod http_misc;
 mod http_rooms;
 mod idempotency;
