@@ -166,6 +166,8 @@ impl Room {
         match loaded {
             Ok(loaded) => {
                 self.projected = loaded.applied;
+                self.deltas.extend(loaded.missing);
+                self.project(ctx);
                 let (members, head, last) = (loaded.members, loaded.head, loaded.last_sent_at);
                 self.core = Core::Ready(Box::new(RoomState::new(
                     self.id,

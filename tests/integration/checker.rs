@@ -278,8 +278,13 @@ fn acknowledged<'a>(
                 && ack.id.is_none_or(|id| id == event.id)
         });
         if !kept {
+            let elsewhere = timelines.get(&room).and_then(|timeline| {
+                let own =
+                    |event: &&Stored| event.sender == *user && event.msg_id == Some(ack.msg_id);
+                timeline.values().find(own).map(|event| event.seq.get())
+            });
             let what = format!(
-                "{user} was told {room} {} for {}, there is {event:?}",
+                "{user} was told {room} {} for {}, which is at {elsewhere:?}; there is {event:?}",
                 seq.get(),
                 ack.msg_id
             );

@@ -26,8 +26,9 @@ async fn nothing_acknowledged_is_missing_after_any_kill() {
     let rounds = plan.rounds;
     let outcome = run(plan).await;
     let report = &outcome.report;
-    assert!(report.faults.is_empty(), "{report}\n{:#?}", outcome.worst());
-    assert!(outcome.wrong.is_empty(), "{:#?}", outcome.wrong);
+    let (worst, wrong) = (outcome.worst(), &outcome.wrong);
+    assert!(report.faults.is_empty(), "{report}\n{worst:#?}\n{wrong:#?}");
+    assert!(wrong.is_empty(), "{wrong:#?}");
     let stats = outcome.stats;
     assert_eq!((stats.order_errors, stats.duplicates), (0, 0), "{stats:?}");
     assert_eq!((stats.unreadable, stats.gaps), (0, 0), "{stats:?}");
@@ -47,19 +48,13 @@ async fn without_dedupe_it_finds_duplicates() {
     // A frame is forgotten as soon as it is answered.
     let outcome = run(Plan {
         settings: vec![("PARLOR__DEDUPE__WINDOW_MS", "1".into())],
-        ..Plan::new(3)
+        ..Plan::new(5)
     })
     .await;
     assert!(
         outcome.report.count(Fault::Duplicate) > 0,
         "{}",
         outcome.report
-    );
-    assert_eq!(
-        outcome.report.count(Fault::Lost),
-        0,
-        "{:#?}",
-        outcome.worst()
     );
 }
 
@@ -69,7 +64,7 @@ async fn without_resume_positions_it_finds_holes() {
         let _one = ONE.lock().await;
         let outcome = run(Plan {
             memory,
-            ..Plan::new(3)
+            ..Plan::new(5)
         })
         .await;
         let report = &outcome.report;

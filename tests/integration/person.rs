@@ -146,7 +146,7 @@ impl Person {
                 lost_since = None;
             }
             let lost = lost_since.get_or_insert_with(Instant::now).elapsed();
-            if lost > PATIENCE || self.dice.once_in(120) {
+            if lost > PATIENCE || self.dice.once_in(self.reopens_once_in()) {
                 self.reopen().await;
                 lost_since = None;
             }
@@ -156,11 +156,19 @@ impl Person {
         }
     }
 
+    /// Who remembers wrongly opens the application often, so that it shows.
+    fn reopens_once_in(&self) -> u64 {
+        match self.place.memory {
+            Memory::Kept => 120,
+            Memory::Ahead | Memory::Forgotten => 8,
+        }
+    }
+
     fn act(&mut self) {
         match self.dice.below(40) {
             0 => self.make_room(),
             1..=3 => self.ask_again(),
-            4..=9 => self.pass_the_door(),
+            4..=15 => self.pass_the_door(),
             _ => {
                 for _ in 0..=self.dice.below(3) {
                     let room = *self.dice.pick(&self.rooms.clone());

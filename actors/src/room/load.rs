@@ -6,6 +6,7 @@ use parlor_schema::{
     Event, RoomId, Seq, Timestamp,
     limits::HISTORY_BYTES_MAX,
     port::{Direction, ReadRange, StoreError},
+    record::RoomDelta,
 };
 
 use super::{dedupe::Key, members::Members};
@@ -20,6 +21,8 @@ pub struct Loaded {
     pub head: Seq,
     /// The position the stored projection has reached.
     pub applied: Seq,
+    /// What the stored projection lacks up to `head`. A later step says it reaches further, so these come first.
+    pub missing: Vec<RoomDelta>,
     /// When the last event was sent.
     pub last_sent_at: Timestamp,
 }
@@ -38,6 +41,7 @@ pub async fn load(ports: &Ports, room: RoomId) -> Result<Loaded, StoreError> {
             members: Members::default(),
             head,
             applied: head,
+            missing: Vec::new(),
             last_sent_at: Timestamp::default(),
         });
     }
@@ -46,14 +50,14 @@ pub async fn load(ports: &Ports, room: RoomId) -> Result<Loaded, StoreError> {
         .as_ref()
         .map_or(Seq::ZERO, |snapshot| snapshot.applied);
     let mut members = snapshot.map_or_else(Members::default, Members::from_snapshot);
-    let mut last_sent_at = Timestamp::default();
+    let (mut last_sent_at, mut missing) = (Timestamp::default(), Vec::new());
     // At least the last event is read, for its time.
     let mut after = applied.min(head.prev());
     while after < head {
         let events = page(ports, room, after.next(), head).await?;
         for event in &events {
             if event.seq > applied {
-                members.apply(event);
+                missing.extend(members.apply(event));
             }
             last_sent_at = event.sent_at;
         }
@@ -64,6 +68,7 @@ pub async fn load(ports: &Ports, room: RoomId) -> Result<Loaded, StoreError> {
         members,
         head,
         applied,
+        missing,
         last_sent_at,
     })
 }
