@@ -101,7 +101,10 @@ impl Fanout {
                 drain: drain.clone(),
                 ticks: Cell::new(0),
             });
-            let addr = FanoutActor(fanout.clone()).start();
+            let addr = FanoutActor::create(|ctx| {
+                ctx.set_mailbox_capacity(MAILBOX);
+                FanoutActor(fanout.clone())
+            });
             *fanout.to.borrow_mut() = Some(addr.recipient());
             *local = Some(fanout.clone());
             fanout
@@ -184,7 +187,8 @@ impl Fanout {
     fn events(&self, batch: &Batch) {
         let local = self.local.borrow();
         let Some(entry) = local.get(&batch.room) else {
-            return;
+            // Said before, and lost in a full mailbox.
+            return self.rooms.withdraw(batch.room, self.id);
         };
         let mut delivered = 0;
         for place in &entry.places {
@@ -205,7 +209,10 @@ impl Fanout {
             subscription.seen.set(subscription.seen.get().max(head));
             match subscription.phase.get() {
                 Phase::Live if subscription.cursor.get() < head => fall_behind(place),
-                Phase::Passive => note(&place.line, &place.line.heads, room),
+                Phase::Passive if subscription.cursor.get() < head => {
+                    subscription.cursor.set(head);
+                    note(&place.line, &place.line.heads, room);
+                }
                 _ => {}
             }
         }
@@ -302,6 +309,7 @@ fn deliver(place: &Place, batch: &Batch) -> u64 {
             Offer::Push | Offer::Behind => fall_behind(place),
             Offer::Skip => {
                 if subscription.phase.get() == Phase::Passive {
+                    subscription.cursor.set(packet.seq());
                     note(line, &line.heads, subscription.room);
                 }
             }
@@ -343,7 +351,6 @@ impl Actor for FanoutActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX);
         ctx.run_interval(Duration::from_millis(TICK_MS), |fanout, _| fanout.0.tick());
     }
 }

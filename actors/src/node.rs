@@ -1,7 +1,6 @@
 //! The `Node` actor: one per process. It takes what other nodes say and tells the sessions it concerns.
 //!
-//! Its mailbox holds [`MAILBOX`] envelopes; when full one is dropped and counted, as an envelope is a hint (V-1). What a revocation must not lose
-//! is checked again where it counts: a token whose login ended does not verify.
+//! Its mailbox holds [`MAILBOX`] envelopes; when full an envelope is heard on the thread that brings it, so that no revocation is lost.
 //!
 //! Deliberately absent here: heartbeats, placement and links; they come with the cluster.
 
@@ -39,15 +38,20 @@ pub struct GetView;
 impl Node {
     /// Starts the node on this thread and attaches it to the bus.
     pub fn start_on(ports: &Ports, sessions: Arc<Sessions>) -> Addr<Self> {
-        let node = Self {
-            ports: ports.clone(),
-            sessions,
-        }
-        .start();
-        let inbox = node.clone();
+        let node = Self::create(|ctx| {
+            ctx.set_mailbox_capacity(MAILBOX);
+            Self {
+                ports: ports.clone(),
+                sessions: sessions.clone(),
+            }
+        });
+        let (inbox, outside) = (node.clone(), ports.clone());
         let inbox: Inbox = Arc::new(move |envelope| {
-            if inbox.try_send(Arrived(envelope)).is_err() {
-                tracing::warn!("an envelope was dropped: the node is busy");
+            // When full: heard on the sender's thread, as a revocation must not be lost (promise P-6).
+            if let Err(SendError::Full(Arrived(envelope)) | SendError::Closed(Arrived(envelope))) =
+                inbox.try_send(Arrived(envelope))
+            {
+                hear(&outside, &sessions, envelope);
             }
         });
         ports.bus.attach(inbox);
@@ -55,28 +59,28 @@ impl Node {
     }
 }
 
+fn hear(ports: &Ports, sessions: &Sessions, envelope: Envelope) {
+    match envelope {
+        Envelope::LoginEnded { user_id, login_id } => {
+            ports.gate.login_ended(login_id);
+            sessions.tell(&user_id, &Notice::LoginEnded(login_id));
+        }
+        Envelope::UserRevoked { user_id } => {
+            ports.gate.user_revoked(&user_id);
+            sessions.tell(&user_id, &Notice::Revoked);
+        }
+    }
+}
+
 impl Actor for Node {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX);
-    }
 }
 
 impl Handler<Arrived> for Node {
     type Result = ();
 
     fn handle(&mut self, Arrived(envelope): Arrived, _: &mut Self::Context) {
-        match envelope {
-            Envelope::LoginEnded { user_id, login_id } => {
-                self.ports.gate.login_ended(login_id);
-                self.sessions.tell(&user_id, &Notice::LoginEnded(login_id));
-            }
-            Envelope::UserRevoked { user_id } => {
-                self.ports.gate.user_revoked(&user_id);
-                self.sessions.tell(&user_id, &Notice::Revoked);
-            }
-        }
+        hear(&self.ports, &self.sessions, envelope);
     }
 }
 

@@ -145,6 +145,38 @@ impl Room {
         }
     }
 
+    /// Starts a room on this thread. The bound of its mailbox holds from the first message on, not only from its first turn.
+    pub(crate) fn launch(
+        id: RoomId,
+        generation: u64,
+        env: RoomEnv,
+        rooms: Arc<Rooms>,
+    ) -> Addr<Self> {
+        Self::create(|ctx| {
+            ctx.set_mailbox_capacity(ROOM_QUEUE_MAX);
+            Self::new(id, generation, env, rooms)
+        })
+    }
+
+    /// What was acknowledged is written even by a room that cannot go on; given up, and logged, after [`tick::SAVE_TRIES`].
+    fn save_elsewhere(&mut self) {
+        let Core::Ready(state) = &self.core else {
+            return;
+        };
+        let records = self.live.take_unsaved(self.id, &state.members);
+        let (ports, room) = (self.env.ports.clone(), self.id);
+        actix_rt::spawn(async move {
+            for _ in 0..tick::SAVE_TRIES {
+                if records.is_empty() || ports.directory.put_receipts(records.clone()).await.is_ok()
+                {
+                    return;
+                }
+                actix_rt::time::sleep(std::time::Duration::from_millis(tick::RETRY_MS)).await;
+            }
+            tracing::error!(%room, receipts = records.len(), "receipts lost: the store stayed away");
+        });
+    }
+
     fn moment(env: &RoomEnv) -> Moment<'_> {
         Moment {
             now: env.ports.clock.now(),
@@ -166,8 +198,11 @@ impl Room {
         match loaded {
             Ok(loaded) => {
                 self.projected = loaded.applied;
+                if loaded.head == Seq::ZERO {
+                    // Nobody made this room: it is not kept for whoever guessed its id.
+                    self.arm(tick::ABSENT_LINGER_MS, ctx);
+                }
                 self.deltas.extend(loaded.missing);
-                self.project(ctx);
                 let (members, head, last) = (loaded.members, loaded.head, loaded.last_sent_at);
                 self.core = Core::Ready(Box::new(RoomState::new(
                     self.id,
@@ -183,6 +218,8 @@ impl Room {
                 self.leave(ctx);
             }
         }
+        self.project(ctx);
+        self.nudge_all();
         for message in waiting {
             match message {
                 Waiting::Ask(ask) => self.handle(*ask, ctx),
@@ -245,7 +282,6 @@ impl Actor for Room {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(ROOM_QUEUE_MAX);
         self.env.metrics.rooms.inc();
         let (ports, id) = (self.env.ports.clone(), self.id);
         let load = async move { load::load(&ports, id).await };
@@ -270,7 +306,8 @@ impl Handler<Interest> for Room {
         match message.to {
             Some(to) => {
                 self.interest
-                    .insert(message.worker, Target { to, owed: false });
+                    .insert(message.worker, Target { to, owed: true });
+                self.nudge();
             }
             None => {
                 self.interest.remove(&message.worker);

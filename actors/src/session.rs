@@ -129,16 +129,18 @@ impl Session {
         );
         fanout.enter(&line);
         let greeting = Greeting { token, peer };
-        Self {
-            env,
-            line,
-            fanout,
-            phase: Phase::Greeting(greeting),
-            bad_frames: BadFrames::default(),
-            in_flight: 0,
-            blocked: Vec::new(),
-        }
-        .start()
+        Self::create(|ctx| {
+            ctx.set_mailbox_capacity(MAILBOX);
+            Self {
+                env,
+                line,
+                fanout,
+                phase: Phase::Greeting(greeting),
+                bad_frames: BadFrames::default(),
+                in_flight: 0,
+                blocked: Vec::new(),
+            }
+        })
     }
 
     fn send(&self, frame: &ServerFrame, echo: Option<&str>) {
@@ -222,7 +224,6 @@ impl Actor for Session {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX);
         self.line.attach(ctx.address().recipient());
     }
 

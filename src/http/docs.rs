@@ -35,7 +35,8 @@ const START: &str = r##"SwaggerUIBundle({
 
 static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi::document().to_string().into());
 
-static SOCKET_DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| parlor_schema::asyncapi().to_string().into());
+static SOCKET_DOCUMENT: LazyLock<Bytes> =
+    LazyLock::new(|| parlor_schema::asyncapi().to_string().into());
 
 /// `GET /openapi.json`
 pub(super) async fn document() -> HttpResponse {

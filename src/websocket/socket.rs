@@ -131,10 +131,13 @@ impl Socket {
             flush::mark(socket.clone());
         }
         if socket.line.outlet.is_closing() && !socket.ending.replace(true) {
-            let socket = socket.clone();
+            // A connection that is over sooner is not kept for this.
+            let socket = Rc::downgrade(socket);
             actix_rt::spawn(async move {
                 actix_rt::time::sleep(CLOSE_WITHIN).await;
-                socket.end.notify_one();
+                if let Some(socket) = socket.upgrade() {
+                    socket.end.notify_one();
+                }
             });
         }
     }

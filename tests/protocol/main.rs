@@ -9,6 +9,7 @@ mod closing;
 mod direct;
 mod envelope;
 mod handshake;
+mod healing;
 mod hello;
 mod history;
 mod http_auth;

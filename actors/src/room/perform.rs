@@ -64,12 +64,14 @@ impl Room {
                     }));
                 }
                 Effect::Fail => {
+                    self.save_elsewhere();
                     self.core = Core::Failed(Refusal::unavailable("the store is unavailable"));
                     self.leave(ctx);
                 }
             }
         }
         self.deliver(&mut packets);
+        self.arm_nudge(ctx);
         self.project(ctx);
         if let (true, Core::Ready(state)) = (cfg!(debug_assertions), &self.core) {
             state.check_invariants();

@@ -94,7 +94,7 @@ impl Rooms {
 
     fn start(self: &Arc<Self>, room: RoomId) -> Entry {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
-        let addr = Room::new(room, generation, self.env.clone(), self.clone()).start();
+        let addr = Room::launch(room, generation, self.env.clone(), self.clone());
         Entry {
             addr,
             generation,

@@ -12,6 +12,10 @@ use super::{
 
 /// How long a room stays when nobody is interested.
 pub(super) const LINGER_MS: u64 = 30_000;
+/// How long one stays that nobody made.
+pub(super) const ABSENT_LINGER_MS: u64 = 1_000;
+/// How often a failed room tries to write its receipts: for as long as its clients would wait.
+pub(super) const SAVE_TRIES: u32 = 240;
 /// When a write that failed is tried again.
 pub(super) const RETRY_MS: u64 = 250;
 /// When a thread whose mailbox was full is nudged.
@@ -58,7 +62,15 @@ impl Room {
         self.arm_nudge(ctx);
     }
 
-    fn nudge(&mut self) {
+    /// Has every interested thread look where it stands: this run of the room delivered nothing to it yet.
+    pub(super) fn nudge_all(&mut self) {
+        for target in self.interest.values_mut() {
+            target.owed = true;
+        }
+        self.nudge();
+    }
+
+    pub(super) fn nudge(&mut self) {
         let Core::Ready(state) = &self.core else {
             return;
         };
@@ -117,7 +129,7 @@ impl Room {
             || self.saving == Projecting::Yes
             || self.projecting == Projecting::Yes
             || !self.deltas.is_empty();
-        let linger = if absent { LINGER_MS / 30 } else { LINGER_MS };
+        let linger = if absent { ABSENT_LINGER_MS } else { LINGER_MS };
         let quiet_for = now.saturating_sub(self.quiet_since);
         if busy || quiet_for < linger {
             if self.interest.is_empty() {

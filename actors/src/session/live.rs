@@ -4,7 +4,7 @@ use std::{collections::HashMap, rc::Rc};
 
 use actix::prelude::*;
 use parlor_schema::{
-    ErrorCode, RoomId, Seq, UserId,
+    CloseCode, ErrorCode, RoomId, Seq, UserId,
     frame::{
         Ack, ClientFrame, Received, Refusal, ServerFrame,
         ack::RefreshedAck,
@@ -35,6 +35,8 @@ pub(super) struct Live {
     pub(super) watched: HashMap<UserId, Shown>,
     /// Heads of the rooms in `welcome`, until notices from before it can no longer come.
     pub(super) greeted: HashMap<RoomId, Seq>,
+    /// Whether watched users are being looked at again.
+    pub(super) rechecking: Rechecking,
 }
 
 /// A subscription, and what only its session knows of it.
@@ -49,6 +51,15 @@ pub(super) struct Place {
     pub(super) head_sent: Option<u64>,
     /// When the next is due.
     pub(super) head_due: Option<u64>,
+}
+
+/// Whether a look at all watched users is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rechecking {
+    /// None is.
+    No,
+    /// One is; another waits for it.
+    Yes,
 }
 
 /// Whether a watched user may be seen.
@@ -69,6 +80,7 @@ impl Live {
             places: HashMap::new(),
             watched: HashMap::new(),
             greeted: HashMap::new(),
+            rechecking: Rechecking::No,
         }
     }
 
@@ -150,7 +162,7 @@ impl Session {
             return;
         };
         if live.pass.expires_at <= self.env.front.ports.clock.now() {
-            return self.close(parlor_schema::CloseCode::Unauthorized);
+            return self.close(CloseCode::Unauthorized);
         }
         match frame {
             ClientFrame::Hello(_) => {
@@ -210,12 +222,23 @@ impl Session {
     }
 
     fn refresh(&mut self, refresh: AuthRefresh, echo: Option<String>, ctx: &mut Context<Self>) {
-        let verify = self.env.front.ports.gate.verify(refresh.token);
+        let gate = self.env.front.ports.gate.clone();
+        let verify = gate.verify(refresh.token.clone());
         self.in_flight += 1;
-        ctx.spawn(verify.into_actor(self).map(move |verified, session, _| {
+        ctx.spawn(verify.into_actor(self).map(move |verified, session, ctx| {
             session.served();
             let reply = session.refreshed(verified);
+            let installed = reply.is_ok();
             session.reply(reply, echo.as_deref());
+            if installed {
+                // Once more, now that notices find this login here: it may have ended in between.
+                let again = gate.verify(refresh.token);
+                ctx.spawn(again.into_actor(session).map(|verified, session, _| {
+                    if verified.is_err_and(|refusal| refusal.code == ErrorCode::Unauthorized) {
+                        session.close(CloseCode::Revoked);
+                    }
+                }));
+            }
         }));
     }
 

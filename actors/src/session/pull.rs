@@ -15,10 +15,7 @@ use tokio::sync::oneshot;
 
 use super::{Phase as SessionPhase, Session};
 use crate::{
-    room::{
-        ask::{EphemeralKey, Page, ReadPage, Summarise},
-        packet::Evicts,
-    },
+    room::ask::{EphemeralKey, Page, ReadPage, Summarise},
     subscription::{Phase, Subscription},
 };
 
@@ -141,15 +138,14 @@ impl Session {
             subscription.cursor.set(kept_before);
         }
         for packet in &page.packets {
-            // The read was authorised at its start; an event that puts the user out may have come since.
-            if packet.evicts == Evicts::User(user.clone()) && packet.seq() == page.head {
-                break;
-            }
             if packet.seq() != subscription.cursor.get().next() {
                 continue;
             }
             self.line.outlet.push(packet.for_user(user).clone());
             subscription.pushed(packet.seq());
+            if self.line.watches.get() && packet.event.kind.changes_room() {
+                self.line.recheck.set(true);
+            }
         }
         self.env
             .front

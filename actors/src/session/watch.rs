@@ -7,7 +7,10 @@ use parlor_schema::{
     limits::WATCHES_MAX,
 };
 
-use super::{Phase as SessionPhase, Session, live::Shown};
+use super::{
+    Phase as SessionPhase, Session,
+    live::{Rechecking, Shown},
+};
 use crate::{
     front::{Front, people::offline},
     presence::PresenceChanged,
@@ -63,19 +66,25 @@ impl Session {
         );
     }
 
-    /// Looks again who may be seen, after a membership changed.
+    /// Looks again who may be seen, after a membership changed. One look at a time: what changes meanwhile is seen by the next.
     pub(super) fn recheck_watches(&mut self, ctx: &mut Context<Self>) {
-        let SessionPhase::Live(live) = &self.phase else {
+        let SessionPhase::Live(live) = &mut self.phase else {
             return;
         };
+        if live.rechecking == Rechecking::Yes {
+            return self.line.recheck.set(true);
+        }
+        live.rechecking = Rechecking::Yes;
         let users: Vec<UserId> = live.watched.keys().cloned().collect();
         let before = live.watched.clone();
         let looking = self.look_at(users, ctx);
         ctx.spawn(looking.into_actor(self).map(move |looked, session, _| {
+            if let SessionPhase::Live(live) = &mut session.phase {
+                live.rechecking = Rechecking::No;
+            }
             let Ok(looked) = looked else {
                 // The store is away: looked again at the next tick.
-                session.line.recheck.set(true);
-                return;
+                return session.line.recheck.set(true);
             };
             for entry in session.shown(looked) {
                 let SessionPhase::Live(live) = &session.phase else {
@@ -119,8 +128,14 @@ impl Session {
         looked
             .into_iter()
             .map(|Looked { entry, shown }| {
-                if let Some(watched) = live.watched.get_mut(&entry.user_id) {
-                    *watched = shown;
+                match live.watched.get_mut(&entry.user_id) {
+                    Some(watched) => *watched = shown,
+                    // Unwatched while it was looked at.
+                    None => self
+                        .env
+                        .front
+                        .presences
+                        .unwatch(&entry.user_id, self.line.session),
                 }
                 entry
             })
