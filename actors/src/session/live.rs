@@ -93,6 +93,13 @@ impl Live {
     ) -> Rc<Subscription> {
         let subscription = Rc::new(Subscription::new(room));
         fanout.subscribe(&subscription, line);
+        self.adopt(&subscription, fanout);
+        subscription
+    }
+
+    /// Puts a subscription that the fan-out has already into the place of whatever was there.
+    pub(super) fn adopt(&mut self, subscription: &Rc<Subscription>, fanout: &Fanout) {
+        let room = subscription.room;
         let head_sent = self.places.get(&room).and_then(|place| place.head_sent);
         let place = Place {
             subscription: subscription.clone(),
@@ -104,7 +111,6 @@ impl Live {
         if let Some(old) = self.places.insert(room, place) {
             fanout.unsubscribe(&old.subscription);
         }
-        subscription
     }
 
     /// Ends a subscription; answers whether there was one.

@@ -130,38 +130,34 @@ impl Session {
                 echo.as_deref(),
             );
         }
-        // Replaced only when the room has agreed; until then the old one goes on, except where delivery restarts or stops.
-        let before = live
+        let held = live
             .places
             .get(&ask.room_id)
-            .map(|place| place.subscription.phase.get());
-        let passive = ask.mode == Some(Mode::Passive);
-        let keeps = ask.after.is_none()
-            && !passive
-            && matches!(before, Some(Phase::Live | Phase::Pulling | Phase::Joining));
-        let subscription = if keeps {
-            live.places
-                .get(&ask.room_id)
-                .map(|place| place.subscription.clone())
-        } else {
-            Some(live.subscribe(ask.room_id, &self.fanout, &self.line))
-        };
-        let Some(subscription) = subscription else {
-            return;
+            .map(|place| place.subscription.clone());
+        let active = held.filter(|held| matches!(held.phase.get(), Phase::Live | Phase::Pulling));
+        let keeps = active.filter(|_| ask.after.is_none() && ask.mode != Some(Mode::Passive));
+        // What is there goes on until the room has agreed; what takes its place is listed first, so that no event falls between (FO-1).
+        let fresh = match keeps {
+            Some(_) => None,
+            None => {
+                let fresh = Rc::new(Subscription::new(ask.room_id));
+                self.fanout.subscribe(&fresh, &self.line);
+                Some(fresh)
+            }
         };
         let look = self.env.front.look(ask.room_id, &live.caller.user_id);
         self.in_flight += 1;
         ctx.spawn(look.into_actor(self).map(move |seen, session, ctx| {
             session.served();
             match seen {
-                Ok(seen) => {
-                    session.subscribed(&subscription, &ask, seen, keeps, echo.as_deref(), ctx)
-                }
+                Ok(seen) => session.subscribed(fresh, &ask, seen, echo.as_deref(), ctx),
                 Err(refusal) => {
+                    if let Some(fresh) = &fresh {
+                        session.fanout.unsubscribe(fresh);
+                    }
                     let ended = matches!(refusal.code, ErrorCode::NotFound | ErrorCode::Banned);
-                    // A room that cannot say so now goes on being delivered as before.
-                    if ended || !keeps {
-                        session.drop_subscription(&subscription);
+                    if let (true, SessionPhase::Live(live)) = (ended, &mut session.phase) {
+                        live.unsubscribe(ask.room_id, &session.fanout);
                     }
                     session.reply(Err(refusal), echo.as_deref());
                 }
@@ -171,39 +167,48 @@ impl Session {
 
     fn subscribed(
         &mut self,
-        subscription: &Rc<Subscription>,
+        fresh: Option<Rc<Subscription>>,
         ask: &RoomSubscribe,
         seen: Seen,
-        keeps: bool,
         echo: Option<&str>,
         ctx: &mut Context<Self>,
     ) {
         let own = seen.room.own;
-        subscription.standing.set(if own.is_some() {
-            Standing::Member
-        } else {
-            Standing::Guest
-        });
         let ack = SubscribedAck {
             head: seen.room.head,
             read: own.map_or(Seq::ZERO, |own| own.read),
             unread: own.map_or(0, |own| own.unread),
         };
         self.reply(Ok(Ack::Subscribed(ack)), echo);
-        if keeps {
+        let SessionPhase::Live(live) = &mut self.phase else {
+            return;
+        };
+        let Some(subscription) = fresh else {
             // Nothing changed: what is being delivered goes on.
+            let held = live
+                .places
+                .get(&ask.room_id)
+                .map(|place| place.subscription.clone());
             self.owe_live(ask.room_id);
-            if subscription.phase.get() == Phase::Live {
-                self.level(subscription);
+            if let Some(held) = held.filter(|held| held.phase.get() == Phase::Live) {
+                self.level(&held);
             }
             return;
-        }
-        if subscription.phase.get() != Phase::Joining {
-            return;
-        }
+        };
+        live.adopt(&subscription, &self.fanout);
+        subscription.standing.set(if own.is_some() {
+            Standing::Member
+        } else {
+            Standing::Guest
+        });
         if ask.mode == Some(Mode::Passive) {
             subscription.cursor.set(seen.room.head);
             subscription.phase.set(Phase::Passive);
+            if subscription.seen.get() > seen.room.head {
+                // What came while the room was asked is news too.
+                self.line.heads.borrow_mut().push(ask.room_id);
+                self.line.wake();
+            }
             return;
         }
         let start = Start {
@@ -212,7 +217,7 @@ impl Session {
             after: ask.after,
             owes_live: true,
         };
-        self.start(subscription, start, ctx);
+        self.start(&subscription, start, ctx);
     }
 
     /// Ends a subscription, unless another has taken its place meanwhile.
