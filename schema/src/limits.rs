@@ -27,6 +27,8 @@ pub const WELCOME_ROOMS_MAX: usize = 1000;
 pub const SUBSCRIPTIONS_MAX: usize = 4096;
 /// Users one session can watch.
 pub const WATCHES_MAX: usize = 1024;
+/// Rooms one node holds at once, those included that are only asked for: some kilobytes each.
+pub const ROOMS_MAX: usize = 1 << 18;
 /// Events in one append: group commit is worth most of its gain by then, and a batch stays below what CQL warns about.
 pub const APPEND_EVENTS_MAX: usize = 128;
 /// Commands waiting in one room for the append in flight; more are refused `unavailable`.

@@ -4,15 +4,15 @@
 //! handled every message put there; so no message is lost to a room that ends in peace.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map},
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use actix::{dev::ToEnvelope, prelude::*};
-use parlor_schema::RoomId;
+use parlor_schema::{RoomId, limits::ROOMS_MAX};
 
 use super::{
     Room, RoomEnv,
@@ -34,6 +34,7 @@ pub struct Rooms {
     env: RoomEnv,
     shards: Vec<Mutex<HashMap<RoomId, Entry>>>,
     generations: AtomicU64,
+    held: AtomicUsize,
 }
 
 impl Rooms {
@@ -45,6 +46,7 @@ impl Rooms {
             env,
             shards,
             generations: AtomicU64::new(1),
+            held: AtomicUsize::new(0),
         })
     }
 
@@ -58,7 +60,7 @@ impl Rooms {
     /// Sends a message to a room, starting it on this thread when it is not there; answers which run of the room took it.
     ///
     /// # Errors
-    /// The room's mailbox is full: the message comes back.
+    /// The room's mailbox is full, or the node holds [`ROOMS_MAX`] rooms and this is none of them: the message comes back.
     pub fn tell<M>(self: &Arc<Self>, room: RoomId, message: M) -> Result<u64, M>
     where
         M: Message + Send + 'static,
@@ -67,7 +69,16 @@ impl Rooms {
         <Room as Actor>::Context: ToEnvelope<Room, M>,
     {
         let mut shard = self.shard(room);
-        let entry = shard.entry(room).or_insert_with(|| self.start(room));
+        let entry = match shard.entry(room) {
+            hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            hash_map::Entry::Vacant(_) if self.held.load(Ordering::Relaxed) >= ROOMS_MAX => {
+                return Err(message);
+            }
+            hash_map::Entry::Vacant(vacant) => {
+                self.held.fetch_add(1, Ordering::Relaxed);
+                vacant.insert(self.start(room))
+            }
+        };
         if !entry.addr.connected() {
             *entry = self.start(room);
         }
@@ -119,6 +130,7 @@ impl Rooms {
             .is_some_and(|entry| entry.generation == generation)
         {
             shard.remove(&room);
+            self.held.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -134,6 +146,7 @@ impl Rooms {
                 .is_some_and(|entry| entry.generation == generation)
         {
             shard.remove(&room);
+            self.held.fetch_sub(1, Ordering::Relaxed);
         }
         all
     }
@@ -141,10 +154,7 @@ impl Rooms {
     /// Counts the rooms.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shards
-            .iter()
-            .map(|shard| shard.lock().map_or(0, |shard| shard.len()))
-            .sum()
+        self.held.load(Ordering::Relaxed)
     }
 
     /// Tells whether there are none.
