@@ -261,3 +261,18 @@ async fn a_room_that_goes_is_told_and_sends_nothing_more() {
         "not_found"
     );
 }
+
+#[tokio::test]
+async fn who_left_a_public_room_reads_on_over_the_own_departure() {
+    let server = Server::start();
+    let mut ana = server.session("ana").await;
+    let mut ben = server.session("ben").await;
+    let room = ana.room(json!({ "kind": "channel", "public": true })).await;
+    ben.ok("room.join", json!({ "room_id": room })).await;
+    let left = ben.ok("room.leave", json!({ "room_id": room })).await["seq"].clone();
+    ben.expect("room.removed").await;
+    ben.ok("room.subscribe", json!({ "room_id": room, "after": 2 }))
+        .await;
+    let live = ben.wait_for(|frame| frame["type"] == "live").await;
+    assert_eq!(live["payload"]["seq"], left);
+}
