@@ -8,7 +8,9 @@ pub const MSG_ID_ECHO_BYTES_MAX: usize = 128;
 pub const REFUSAL_MESSAGE_BYTES_MAX: usize = 256;
 /// Bytes of a room or user name: one line of any user interface.
 pub const NAME_BYTES_MAX: usize = 256;
-/// Bytes of a room topic, a reason or a presence text: a short paragraph.
+/// Bytes of a presence text: a few words.
+pub const STATUS_BYTES_MAX: usize = 256;
+/// Bytes of a room topic or a reason: a short paragraph.
 pub const TOPIC_BYTES_MAX: usize = 1024;
 /// Bytes of an avatar reference: a URL.
 pub const AVATAR_BYTES_MAX: usize = 2048;
@@ -26,7 +28,7 @@ pub const WELCOME_ROOMS_MAX: usize = 1000;
 /// Rooms one session can be subscribed to; a cursor each.
 pub const SUBSCRIPTIONS_MAX: usize = 4096;
 /// Users one session can watch.
-pub const WATCHES_MAX: usize = 1024;
+pub const WATCHES_MAX: usize = 512;
 /// Rooms one node holds at once, those included that are only asked for: some kilobytes each.
 pub const ROOMS_MAX: usize = 1 << 18;
 /// Events in one append: group commit is worth most of its gain by then, and a batch stays below what CQL warns about.
@@ -92,3 +94,8 @@ const _: () = assert!(
     "an acknowledged receipt is durable within one second"
 );
 const _: () = assert!(LANE_BYTES_MAX < REPLY_BYTES_MAX);
+// A character may take six bytes in JSON; what an entry has beside id and text takes less than 128.
+const _: () = assert!(
+    WATCHES_MAX * (6 * STATUS_BYTES_MAX + ID_BYTES_MAX + 128) < SERVER_FRAME_BYTES_MAX,
+    "the presence of all who are watched fits one frame"
+);

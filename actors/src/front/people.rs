@@ -8,7 +8,7 @@ use parlor_schema::{
         client::{Caller, PresenceSet, UserUpdate},
         server::{PresenceEntry, PresenceStatus},
     },
-    limits::{AVATAR_BYTES_MAX, NAME_BYTES_MAX, TOPIC_BYTES_MAX},
+    limits::{AVATAR_BYTES_MAX, NAME_BYTES_MAX, STATUS_BYTES_MAX},
     record::{ProfileChange, UserRecord},
 };
 
@@ -66,11 +66,11 @@ impl Front {
         if set
             .text
             .as_ref()
-            .is_some_and(|text| text.len() > TOPIC_BYTES_MAX)
+            .is_some_and(|text| text.len() > STATUS_BYTES_MAX)
         {
             return done(Err(Refusal::bad_field(
                 "text",
-                format!("at most {TOPIC_BYTES_MAX} bytes"),
+                format!("at most {STATUS_BYTES_MAX} bytes"),
             )));
         }
         let presences = self.presences.clone();

@@ -18,7 +18,7 @@ use actix::{Addr, AsyncContext, Context, Handler, Message, Recipient};
 use parlor_schema::{
     DeviceId, SessionId, UserId,
     frame::{Refusal, hello::PresenceSetting, server::PresenceEntry},
-    limits::TOPIC_BYTES_MAX,
+    limits::STATUS_BYTES_MAX,
     port::{Clock, Directory},
 };
 
@@ -168,8 +168,8 @@ impl Presences {
         status: PresenceSetting,
         text: Option<String>,
     ) -> Result<PresenceEntry, Refusal> {
-        if text.as_ref().is_some_and(|t| t.len() > TOPIC_BYTES_MAX) {
-            let most = format!("at most {TOPIC_BYTES_MAX} bytes");
+        if text.as_ref().is_some_and(|t| t.len() > STATUS_BYTES_MAX) {
+            let most = format!("at most {STATUS_BYTES_MAX} bytes");
             return Err(Refusal::too_large("text", most));
         }
         let said = self.ask(user, || Set {

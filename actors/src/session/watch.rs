@@ -27,7 +27,11 @@ impl Session {
         let SessionPhase::Live(live) = &mut self.phase else {
             return;
         };
-        if live.watched.len() + users.len() > WATCHES_MAX {
+        let fresh = users
+            .iter()
+            .filter(|user| !live.watched.contains_key(user))
+            .count();
+        if live.watched.len() + fresh > WATCHES_MAX {
             let refusal = Refusal::bad_field("user_ids", format!("at most {WATCHES_MAX} users"));
             return self.refuse(refusal, echo.as_deref());
         }
