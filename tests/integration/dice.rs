@@ -63,3 +63,9 @@ pub(crate) fn number(name: &str) -> Option<u64> {
 pub(crate) fn seed() -> u64 {
     number("PARLOR_SEED").unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0)
 }
+
+/// Says what a run found, also where the runner keeps the output of tests that pass: counts and seeds are for whoever reads CI.
+pub(crate) fn say(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -94,7 +94,7 @@ struct Worker {
 
 /// Runs the scenario.
 pub(crate) async fn run(plan: Plan) -> Outcome {
-    println!("PARLOR_SEED={} rounds {}", plan.seed, plan.rounds);
+    dice::say(&format!("PARLOR_SEED={} rounds {}", plan.seed, plan.rounds));
     let mut dice = Dice::new(plan.seed);
     let site = Site::new(&mut dice, plan.settings.clone());
     let mut server = site.spawn();
@@ -137,10 +137,10 @@ pub(crate) async fn run(plan: Plan) -> Outcome {
         people.push(worker.task.await.unwrap());
     }
     let outcome = judge(people, hits, &site).await;
-    println!(
+    dice::say(&format!(
         "rounds {}, kills with sends in flight {}, with rooms made, joined or left {}, kills while starting {young}, resent {}, {}",
         plan.rounds, hits.sends, hits.changes, outcome.stats.resent, outcome.report,
-    );
+    ));
     outcome
 }
 

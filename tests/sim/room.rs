@@ -419,7 +419,7 @@ fn schedule(seed: u64, off: Off) -> (Report, Tally, Vec<Refusal>) {
 fn a_room_keeps_its_promises_under_every_schedule() {
     let seed = dice::seed();
     let schedules = dice::number("PARLOR_SCHEDULES").unwrap_or(3000);
-    println!("PARLOR_SEED={seed} PARLOR_SCHEDULES={schedules}");
+    dice::say(&format!("PARLOR_SEED={seed} PARLOR_SCHEDULES={schedules}"));
     let (mut acknowledged, mut all) = (0, Tally::default());
     for seed in (0..schedules).map(|n| seed.wrapping_add(n)) {
         let (report, tally, refused) = schedule(seed, Off::Nothing);
@@ -441,7 +441,9 @@ fn a_room_keeps_its_promises_under_every_schedule() {
         all.duplicates_answered += tally.duplicates_answered;
         all.behind += tally.behind;
     }
-    println!("schedules {schedules}, acknowledged {acknowledged}, {all:?}");
+    dice::say(&format!(
+        "schedules {schedules}, acknowledged {acknowledged}, {all:?}"
+    ));
     // Less would prove nothing.
     let least = [
         all.conflicts,
@@ -459,7 +461,7 @@ fn a_room_keeps_its_promises_under_every_schedule() {
 /// Counts the schedules, of a hundred, in which the checker finds this.
 fn caught(off: Off, fault: Fault) -> usize {
     let seed = dice::seed();
-    println!("PARLOR_SEED={seed}");
+    dice::say(&format!("PARLOR_SEED={seed}"));
     let found = |n: &u64| schedule(seed.wrapping_add(*n), off).0.count(fault) > 0;
     (0..100).filter(found).count()
 }
