@@ -18,6 +18,7 @@ mod http_messages;
 mod http_misc;
 mod http_rooms;
 mod idempotency;
+mod limits;
 mod lists;
 mod membership;
 mod mentions;
