@@ -1,28 +1,36 @@
 //! The WebSocket transport: the one module that knows RFC 6455.
 //!
-//! Owns the handshake, a bounded decoder, the packing of server frames, and the socket itself, which is taken away from the HTTP dispatcher
-//! once the handshake is done, so that an idle connection keeps no HTTP buffers (ADR 0003).
+//! Owns admission, the handshake, a bounded decoder, compression, the packing of server frames, and the socket itself, which is taken away
+//! from the HTTP dispatcher once the handshake is done, so that an idle connection keeps no HTTP buffers (ADR 0003). TLS makes no difference.
 //!
 //! Invariants:
 //! - W-1: a frame is refused as soon as its header announces too much; nothing announced is allocated.
 //! - W-2: a socket is written with what is in the session's lanes, one `writev` per turn of the loop; nothing else buffers.
 //! - W-3: at most one batch of decoded frames is handed to the session at a time; until it is taken, the socket is not read.
 //! - W-4: a connection that is told to close is gone within [`CLOSE_WITHIN_MS`], whether its client reads or not.
+//! - W-5: one socket that is read or written without end delays the others of its thread by a bounded turn.
 //!
-//! Deliberately absent: what frames mean (`parlor-actors`), permessage-deflate (never answered yet, which the RFC allows).
+//! Deliberately absent: what frames mean (`parlor-actors`).
 
+mod admission;
+mod connection;
 mod decode;
+mod deflate;
 mod flush;
 mod handshake;
 mod mask;
 mod pack;
-mod peers;
 mod socket;
+mod stream;
 
-pub use decode::{Decoder, Incoming, Violation};
+pub use admission::{Admission, AdmissionLimits, Admitted};
+pub use connection::{Taker, run};
+pub use decode::{Compression, Decoder, Incoming, Violation};
+pub use deflate::negotiate;
 pub use handshake::{WsState, upgrade};
 pub use pack::WebSocketWire;
-pub use peers::Peers;
+pub use socket::Setup;
+pub use stream::Stream;
 
 /// Milliseconds from the decision to close a connection to its end, for whoever plans the end of the process too.
 pub const CLOSE_WITHIN_MS: u64 = 2_000;

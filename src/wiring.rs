@@ -7,6 +7,7 @@
 mod front;
 mod gate;
 mod listen;
+mod tls;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -16,6 +17,7 @@ use parlor_actors::{
     cursor::CursorKey,
     drain::Drain,
     front::Front,
+    ledger::Budget,
     metrics::Metrics,
     node::Node,
     ports::Ports,
@@ -35,11 +37,12 @@ use parlor_config::{AuthMode, ClusterBackend, Settings, StorageBackend};
 use parlor_schema::{
     BootId, NodeId,
     frame::hello::WelcomeLimits,
-    limits::HISTORY_LIMIT_MAX,
+    limits::{HELLOS_MAX, HISTORY_LIMIT_MAX},
     port::{Clock, Ids, NodeInfo},
 };
+use tokio::sync::Semaphore;
 
-pub use listen::Running;
+pub use listen::{Running, Scheme};
 
 use crate::{
     auth::{
@@ -47,7 +50,7 @@ use crate::{
         load_shared_secret,
     },
     http::HttpState,
-    websocket::{Peers, WebSocketWire, WsState},
+    websocket::{Admission, AdmissionLimits, WebSocketWire, WsState},
 };
 
 /// Why a node did not start.
@@ -70,6 +73,16 @@ pub enum StartError {
     /// Authentication could not be set up.
     #[error(transparent)]
     Auth(#[from] AuthStartError),
+    /// The certificate of the public listener could not be had.
+    #[error("{key}: {file}: {why}")]
+    Tls {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        file: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// A listener could not be had.
     #[error("{key}: cannot listen on {address}")]
     Listen {
@@ -205,8 +218,9 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let front = Front::new(&env, rooms, presences, Buckets::new(rate, SENDERS_MAX));
     let node = Node::start_on(&ports, sessions.clone());
     let drain = Drain::new();
+    let budget = Budget::new(settings.limits.queue_bytes);
     let ws = WsState {
-        sessions: SessionEnv {
+        sessions: Arc::new(SessionEnv {
             front: front.clone(),
             sessions,
             cursors: Arc::new(CursorKey::new(&derive(&base.secret, KeyUse::Cursors))),
@@ -214,8 +228,11 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
             limits: welcome_limits(&settings),
             sessions_per_user: settings.limits.connections_per_user as usize,
             drain: drain.clone(),
-        },
-        peers: Peers::new(settings.limits.connections_per_ip as usize),
+            budget: budget.clone(),
+            hellos: Arc::new(Semaphore::new(HELLOS_MAX)),
+        }),
+        admission: Admission::new(admission_limits(&settings), budget),
+        deflate: settings.server.deflate,
         allowed_origins: Arc::new(settings.server.allowed_origins.clone()),
         frame_bytes: settings.limits.frame_bytes,
     };
@@ -253,6 +270,17 @@ fn rules(settings: &Settings) -> RoomRules {
             AuthMode::Builtin => KnownUsers::Accounts,
             AuthMode::Jwt => KnownUsers::All,
         },
+    }
+}
+
+fn admission_limits(settings: &Settings) -> AdmissionLimits {
+    let limits = &settings.limits;
+    let [handshakes, handshakes_per_ip] = limits.handshake_rates().map(|rate| rate.map(Rate::from));
+    AdmissionLimits {
+        connections: limits.connections as usize,
+        connections_per_ip: limits.connections_per_ip as usize,
+        handshakes,
+        handshakes_per_ip,
     }
 }
 

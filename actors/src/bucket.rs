@@ -11,7 +11,7 @@
 
 use std::{collections::HashMap, hash::Hash};
 
-use parlor_config::SendRate;
+use parlor_config::BucketRate;
 
 /// Gives the rate of a bucket: tokens per period, and how many at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +40,8 @@ impl Rate {
     }
 }
 
-impl From<SendRate> for Rate {
-    fn from(rate: SendRate) -> Self {
+impl From<BucketRate> for Rate {
+    fn from(rate: BucketRate) -> Self {
         Self {
             tokens: rate.per_s.get(),
             period_ms: 1_000,
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     fn sends(per_s: u32, burst: u32) -> Option<Rate> {
-        Some(Rate::from(SendRate {
+        Some(Rate::from(BucketRate {
             per_s: NonZeroU32::new(per_s).unwrap(),
             burst: NonZeroU32::new(burst).unwrap(),
         }))

@@ -23,9 +23,10 @@ use parlor_schema::{CloseCode, RoomId, Seq, SessionId};
 
 use crate::{
     drain::Drain,
-    line::Line,
+    ledger::{Budget, Ledger},
+    line::{Line, Person},
     metrics::Metrics,
-    ports::Ports,
+    ports::{Ports, Wire},
     room::{
         ask::{Deliver, Ephemeral, Interest, WorkerId},
         packet::{Batch, Evicts, Packet},
@@ -67,6 +68,7 @@ pub struct Fanout {
     local: RefCell<HashMap<RoomId, LocalRoom>>,
     lines: RefCell<HashMap<SessionId, Weak<Line>>>,
     to: RefCell<Option<Recipient<Deliver>>>,
+    ledger: Rc<Ledger>,
     queued: Cell<i64>,
     drain: Arc<Drain>,
     ticks: Cell<u64>,
@@ -80,6 +82,7 @@ impl Fanout {
         ports: &Ports,
         metrics: &Arc<Metrics>,
         drain: &Arc<Drain>,
+        budget: &Arc<Budget>,
     ) -> Rc<Self> {
         LOCAL.with_borrow_mut(|local| {
             // Another server in the same process (tests) has other rooms.
@@ -97,6 +100,7 @@ impl Fanout {
                 local: RefCell::default(),
                 lines: RefCell::default(),
                 to: RefCell::default(),
+                ledger: Rc::new(Ledger::new(budget.clone())),
                 queued: Cell::new(0),
                 drain: drain.clone(),
                 ticks: Cell::new(0),
@@ -109,6 +113,12 @@ impl Fanout {
             *local = Some(fanout.clone());
             fanout
         })
+    }
+
+    /// Returns the thread's account of bytes that wait.
+    #[must_use]
+    pub fn ledger(&self) -> Rc<Ledger> {
+        self.ledger.clone()
     }
 
     /// Has the wheel tick a line.
@@ -192,7 +202,7 @@ impl Fanout {
         };
         let mut delivered = 0;
         for place in &entry.places {
-            delivered += deliver(place, batch);
+            delivered += deliver(place, batch, &*self.ports.wire);
         }
         self.metrics.deliveries.inc_by(delivered);
     }
@@ -254,7 +264,6 @@ impl Fanout {
             .values()
             .filter_map(Weak::upgrade)
             .collect();
-        let mut queued = 0_i64;
         let left_ms = self.drain.left_ms(now_ms);
         for line in &lines {
             match left_ms {
@@ -266,8 +275,9 @@ impl Fanout {
                 Some(left) => line.send_away(self.ports.ids.below(left), left, &*self.ports.wire),
             }
             line.tick(now_ms, now, &*self.ports.wire);
-            queued += i64::try_from(line.outlet.pending()).unwrap_or(0);
         }
+        self.ledger.tell();
+        let queued = self.ledger.held();
         self.metrics
             .queue_bytes
             .inc_by(queued - self.queued.replace(queued));
@@ -292,17 +302,32 @@ impl Fanout {
     }
 }
 
-fn deliver(place: &Place, batch: &Batch) -> u64 {
+fn deliver(place: &Place, batch: &Batch, wire: &dyn Wire) -> u64 {
     let (subscription, line) = (&place.subscription, &place.line);
     let person = line.person.borrow();
     let Some(person) = person.as_ref() else {
         return 0;
     };
+    if let Some((first, last)) = batch.span()
+        && subscription.takes(first)
+        && line.outlet.has_room()
+        && let Some(frames) = batch.whole(&person.user, person.marks, line.coding, wire)
+    {
+        line.outlet.push(frames.clone());
+        subscription.pushed_to(first, last);
+        return batch.packets.len() as u64;
+    }
+    deliver_each(place, batch, person, wire)
+}
+
+fn deliver_each(place: &Place, batch: &Batch, person: &Person, wire: &dyn Wire) -> u64 {
+    let (subscription, line) = (&place.subscription, &place.line);
     let mut delivered = 0;
     for packet in &batch.packets {
         match subscription.offer(packet, &person.user) {
             Offer::Push if line.outlet.has_room() => {
-                line.outlet.push(packet.for_user(&person.user).clone());
+                let frame = packet.for_user(&person.user).bytes(line.coding, wire);
+                line.outlet.push(frame.clone());
                 subscription.pushed(packet.seq());
                 delivered += 1;
             }

@@ -8,15 +8,18 @@
 //! - [`session`]: a connection's protocol, from `hello` on.
 //! - [`presence`]: a user's devices, merged.
 //! - [`node`]: the process among others; [`registry`]: the sessions of a user.
+//! - [`coded`]: a frame for many, compressed once; [`ledger`]: the bytes that wait for sockets.
 //! - [`bucket`]: rate limits; [`drain`]: leaving; [`cursor`]: signed positions; [`metrics`]: what is counted; [`ports`]: the outside.
 //!
 //! Deliberately absent: sockets, HTTP, databases, Redis, and every wall clock.
 
 pub mod bucket;
+pub mod coded;
 pub mod cursor;
 pub mod drain;
 pub mod fanout;
 pub mod front;
+pub mod ledger;
 pub mod line;
 pub mod metrics;
 pub mod node;

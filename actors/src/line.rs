@@ -17,10 +17,17 @@ use parlor_schema::{
         ServerFrame,
         server::{AuthExpiring, Goaway},
     },
-    limits::{AUTH_EXPIRING_MS, HEARTBEAT_MS, HELLO_WITHIN_MS, WRITE_STALL_MS},
+    limits::{
+        AUTH_EXPIRING_MS, FRAME_WITHIN_MS, HEARTBEAT_MS, HELLO_WITHIN_MS, WRITE_STALL_MS,
+        WRITE_STALL_SCARCE_MS,
+    },
 };
 
-use crate::{outlet::Outlet, ports::Wire};
+use crate::{
+    outlet::Outlet,
+    ports::{Coding, Wire},
+    room::packet::Marks,
+};
 
 /// Tells a session to look at its line.
 #[derive(Debug, Message)]
@@ -32,6 +39,8 @@ pub struct Wake;
 pub struct Person {
     /// The user.
     pub user: UserId,
+    /// The user's mark.
+    pub marks: Marks,
     /// When the token ends.
     pub expires_at: Timestamp,
     /// Whether `auth.expiring` was sent for this token.
@@ -53,10 +62,16 @@ pub struct Line {
     pub session: SessionId,
     /// The way out.
     pub outlet: Outlet,
+    /// How its frames are coded.
+    pub coding: Coding,
     /// Who it is.
     pub person: RefCell<Option<Person>>,
     /// When the last frame of any kind came, in monotonic milliseconds.
     pub last_in: Cell<u64>,
+    /// Since when a message is coming that is not whole yet.
+    pub partial_since: Cell<Option<u64>>,
+    /// Set while `hello` waits for its turn or is being served.
+    pub greeting: Cell<bool>,
     /// When the connection began.
     pub since: u64,
     /// When the next ping is due.
@@ -81,12 +96,15 @@ pub struct Line {
 impl Line {
     /// Makes a line that starts at `now_ms`.
     #[must_use]
-    pub fn new(session: SessionId, outlet: Outlet, now_ms: u64) -> Self {
+    pub fn new(session: SessionId, outlet: Outlet, coding: Coding, now_ms: u64) -> Self {
         Self {
             session,
             outlet,
+            coding,
             person: RefCell::default(),
             last_in: Cell::new(now_ms),
+            partial_since: Cell::new(None),
+            greeting: Cell::new(false),
             since: now_ms,
             next_ping: Cell::new(now_ms + HEARTBEAT_MS),
             behind: RefCell::default(),
@@ -156,19 +174,28 @@ impl Line {
         if self.lost.load(Ordering::Relaxed) {
             return close(CloseCode::TooSlow);
         }
-        if self
-            .outlet
-            .stalled_since()
-            .is_some_and(|since| now_ms.saturating_sub(since) >= WRITE_STALL_MS)
-        {
+        let passed = |since: Option<u64>, allowed_ms| {
+            since.is_some_and(|since| now_ms.saturating_sub(since) >= allowed_ms)
+        };
+        let stall_ms = if self.outlet.is_scarce() {
+            WRITE_STALL_SCARCE_MS
+        } else {
+            WRITE_STALL_MS
+        };
+        if passed(self.outlet.stalled_since(), stall_ms) {
             return close(CloseCode::TooSlow);
         }
         let Some(person) = &mut *self.person.borrow_mut() else {
-            if now_ms.saturating_sub(self.since) >= HELLO_WITHIN_MS {
+            if !self.greeting.get() && passed(Some(self.since), HELLO_WITHIN_MS) {
                 close(CloseCode::NoHello);
             }
             return;
         };
+        if passed(self.partial_since.get(), FRAME_WITHIN_MS) {
+            return self
+                .outlet
+                .close(CloseCode::HeartbeatLost, "a message did not end in time");
+        }
         if now_ms.saturating_sub(self.last_in.get()) >= 2 * HEARTBEAT_MS {
             return close(CloseCode::HeartbeatLost);
         }
@@ -197,6 +224,7 @@ impl Line {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::ledger::{Budget, Ledger};
     use bytes::Bytes;
 
     /// Packs a ping as one word, and text as it is.
@@ -205,6 +233,14 @@ mod tests {
     impl Wire for PlainWire {
         fn text(&self, text: &str) -> Bytes {
             Bytes::copy_from_slice(text.as_bytes())
+        }
+
+        fn coded(&self, text: &str, _: Coding) -> Bytes {
+            self.text(text)
+        }
+
+        fn recoded(&self, plain: &Bytes, _: Coding) -> Bytes {
+            plain.clone()
         }
 
         fn ping(&self) -> Bytes {
@@ -219,9 +255,12 @@ mod tests {
     /// A line that begins at 0, of somebody whose token ends at `expires_ms` on both clocks.
     fn line(expires_ms: Option<i64>) -> Line {
         let session = SessionId::new(uuid::Uuid::nil());
-        let line = Line::new(session, Outlet::new(Box::new(|| {})), 0);
+        let ledger = std::rc::Rc::new(Ledger::new(Budget::new(0)));
+        let outlet = Outlet::new(ledger, Box::new(|| {}));
+        let line = Line::new(session, outlet, Coding::Plain, 0);
         *line.person.borrow_mut() = expires_ms.map(|expires_ms| Person {
             user: "ana".parse().unwrap(),
+            marks: Marks::default(),
             expires_at: Timestamp::from_millis(expires_ms),
             warned: Warned::No,
         });
@@ -282,11 +321,17 @@ mod tests {
         tick(&silent, HELLO_WITHIN_MS);
         assert_eq!(code(&silent), Some(CloseCode::NoHello));
         let stalled = line(Some(NEVER));
-        stalled.outlet.set_stalled(Some(5));
+        stalled.outlet.stalled(5);
         tick(&stalled, WRITE_STALL_MS + 4);
         assert_eq!(code(&stalled), None);
         tick(&stalled, WRITE_STALL_MS + 5);
         assert_eq!(code(&stalled), Some(CloseCode::TooSlow));
+        let slow = line(Some(NEVER));
+        slow.partial_since.set(Some(7));
+        tick(&slow, FRAME_WITHIN_MS + 6);
+        assert_eq!(code(&slow), None);
+        tick(&slow, FRAME_WITHIN_MS + 7);
+        assert_eq!(code(&slow), Some(CloseCode::HeartbeatLost));
         let lost = line(Some(NEVER));
         lost.lost.store(true, Ordering::Relaxed);
         tick(&lost, 1);

@@ -1,25 +1,27 @@
 //! The way out of a session: two lanes, bounded in bytes, between the actors and the socket of one connection.
 //!
-//! Thread-local: the session, its thread's fan-out and its socket share one `Rc`.
+//! Thread-local: the session, its thread's fan-out and its socket share one `Rc`. What is in the socket's hand still counts as held here.
 //!
 //! Invariants:
 //! - O-1: the ordered lane (replies, notices, events) keeps its order, and nothing in it is dropped.
 //! - O-2: above [`LANE_BYTES_MAX`] no event is pushed; the session reads the log instead. Above [`REPLY_BYTES_MAX`] the connection closes 4501.
 //! - O-3: the ephemeral lane holds one frame per key, the last; when full the oldest typing or presence goes, then the oldest receipt.
 //! - O-4: after [`Outlet::close`] nothing more is taken in.
+//! - O-5: every byte that waits is on the thread's account ([`Ledger`]), until it is written or the connection ends.
 
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    rc::Rc,
 };
 
 use bytes::Bytes;
 use parlor_schema::{
     CloseCode, RoomId,
-    limits::{EPHEMERAL_BYTES_MAX, LANE_BYTES_MAX, REPLY_BYTES_MAX},
+    limits::{EPHEMERAL_BYTES_MAX, LANE_BYTES_MAX, LANE_BYTES_SCARCE, REPLY_BYTES_MAX},
 };
 
-use crate::room::ask::EphemeralKey;
+use crate::{ledger::Ledger, room::ask::EphemeralKey};
 
 /// How a connection ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,9 @@ pub struct Closing {
     /// The text beside it.
     pub reason: String,
 }
+
+/// Frames that a lane which is empty keeps room for.
+const KEPT_FRAMES: usize = 8;
 
 #[derive(Default)]
 struct Lanes {
@@ -42,7 +47,10 @@ struct Lanes {
 /// The way out.
 pub struct Outlet {
     lanes: RefCell<Lanes>,
+    /// Taken by the socket, and not yet written.
+    in_hand: Cell<usize>,
     closing: RefCell<Option<Closing>>,
+    ledger: Rc<Ledger>,
     wake_socket: Box<dyn Fn()>,
     wants_room: Cell<bool>,
     stalled_since: Cell<Option<u64>>,
@@ -51,10 +59,12 @@ pub struct Outlet {
 impl Outlet {
     /// Makes an outlet; `wake_socket` is called when there is something to write. It must not call back.
     #[must_use]
-    pub fn new(wake_socket: Box<dyn Fn()>) -> Self {
+    pub fn new(ledger: Rc<Ledger>, wake_socket: Box<dyn Fn()>) -> Self {
         Self {
             lanes: RefCell::default(),
+            in_hand: Cell::new(0),
             closing: RefCell::default(),
+            ledger,
             wake_socket,
             wants_room: Cell::new(false),
             stalled_since: Cell::new(None),
@@ -66,6 +76,7 @@ impl Outlet {
         if self.is_closing() {
             return;
         }
+        self.ledger.add(bytes.len());
         let held = {
             let mut lanes = self.lanes.borrow_mut();
             lanes.ordered_bytes += bytes.len();
@@ -82,11 +93,20 @@ impl Outlet {
     /// Tells whether an event may be pushed now; if not, the session is woken when one may again.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        let room = self.lanes.borrow().ordered_bytes <= LANE_BYTES_MAX;
+        let room = self.lanes.borrow().ordered_bytes <= self.lane_bytes();
         if !room {
             self.wants_room.set(true);
         }
         room
+    }
+
+    /// Returns how much of the lane is for events now.
+    fn lane_bytes(&self) -> usize {
+        if self.ledger.is_scarce() {
+            LANE_BYTES_SCARCE
+        } else {
+            LANE_BYTES_MAX
+        }
     }
 
     /// Puts a frame that may be lost into the ephemeral lane; answers how many were dropped for it (O-3).
@@ -97,6 +117,7 @@ impl Outlet {
         let mut dropped = 0;
         {
             let lanes = &mut *self.lanes.borrow_mut();
+            let before = lanes.ephemeral_bytes;
             lanes.ephemeral_bytes += bytes.len();
             let lane = if matches!(key, EphemeralKey::Receipt(..)) {
                 &mut lanes.receipts
@@ -120,6 +141,8 @@ impl Outlet {
                 lanes.ephemeral_bytes -= old.len();
                 dropped += 1;
             }
+            self.ledger.add(lanes.ephemeral_bytes);
+            self.ledger.sub(before);
         }
         (self.wake_socket)();
         dropped
@@ -134,6 +157,7 @@ impl Outlet {
             ephemeral_bytes,
             ..
         } = lanes;
+        let before = *ephemeral_bytes;
         for lane in [receipts, fleeting] {
             lane.retain(|(key, bytes)| {
                 let stays = key.room() != Some(room);
@@ -141,6 +165,7 @@ impl Outlet {
                 stays
             });
         }
+        self.ledger.sub(before - *ephemeral_bytes);
     }
 
     /// Ends the connection after what is in the ordered lane; the first call counts.
@@ -166,7 +191,7 @@ impl Outlet {
         self.closing.borrow().clone()
     }
 
-    /// Moves frames to the socket, up to about `bytes`; answers whether the session waits for the room this made.
+    /// Moves frames into the socket's hand, up to about `bytes`; answers whether the session waits for the room this made.
     pub fn take(&self, bytes: usize, out: &mut VecDeque<Bytes>) -> bool {
         let mut lanes = self.lanes.borrow_mut();
         let mut taken = 0;
@@ -186,28 +211,43 @@ impl Outlet {
             taken += frame.len();
             out.push_back(frame);
         }
-        if lanes.ordered.is_empty() && lanes.ordered.capacity() > 64 {
+        if lanes.ordered.is_empty() && lanes.ordered.capacity() > KEPT_FRAMES {
             lanes.ordered = VecDeque::new();
         }
-        lanes.ordered_bytes <= LANE_BYTES_MAX / 2 && self.wants_room.take()
+        self.in_hand.set(self.in_hand.get() + taken);
+        lanes.ordered_bytes <= self.lane_bytes() / 2 && self.wants_room.take()
     }
 
-    /// Returns the bytes that wait.
+    /// Notes bytes of the socket's own that it is to write.
+    pub fn took(&self, bytes: usize) {
+        self.in_hand.set(self.in_hand.get() + bytes);
+        self.ledger.add(bytes);
+    }
+
+    /// Notes that the socket has written some of what is in its hand.
+    pub fn written(&self, bytes: usize) {
+        self.in_hand.set(self.in_hand.get() - bytes);
+        self.ledger.sub(bytes);
+        self.stalled_since.set(None);
+    }
+
+    /// Returns the bytes that wait, those in the socket's hand included.
     #[must_use]
     pub fn pending(&self) -> usize {
         let lanes = self.lanes.borrow();
-        lanes.ordered_bytes + lanes.ephemeral_bytes
+        lanes.ordered_bytes + lanes.ephemeral_bytes + self.in_hand.get()
     }
 
-    /// Notes that the socket takes nothing since `now_ms`, or (`None`) that it does.
-    pub fn set_stalled(&self, now_ms: Option<u64>) {
-        match now_ms {
-            None => self.stalled_since.set(None),
-            Some(now) => {
-                if self.stalled_since.get().is_none() {
-                    self.stalled_since.set(Some(now));
-                }
-            }
+    /// Tells whether the node holds more for its sockets than it may.
+    #[must_use]
+    pub fn is_scarce(&self) -> bool {
+        self.ledger.is_scarce()
+    }
+
+    /// Notes that the socket takes nothing since `now_ms`, until something is written.
+    pub fn stalled(&self, now_ms: u64) {
+        if self.stalled_since.get().is_none() {
+            self.stalled_since.set(Some(now_ms));
         }
     }
 
@@ -218,13 +258,25 @@ impl Outlet {
     }
 }
 
+impl Drop for Outlet {
+    fn drop(&mut self) {
+        self.ledger.sub(self.pending());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::ledger::Budget;
 
     fn outlet() -> Outlet {
-        Outlet::new(Box::new(|| {}))
+        within(0)
+    }
+
+    fn within(budget: usize) -> Outlet {
+        let ledger = Rc::new(Ledger::new(Budget::new(budget)));
+        Outlet::new(ledger, Box::new(|| {}))
     }
 
     #[test]
@@ -238,6 +290,8 @@ mod tests {
         let mut out = VecDeque::new();
         outlet.take(usize::MAX, &mut out);
         assert_eq!(out, [b"1", b"2", b"f"].map(|b| Bytes::from_static(b)));
+        assert_eq!(outlet.pending(), 3, "in the socket's hand");
+        outlet.written(3);
         assert_eq!(outlet.pending(), 0);
     }
 
@@ -253,6 +307,30 @@ mod tests {
         assert!(!outlet.take(1, &mut out));
         assert!(outlet.take(1, &mut out), "woken at half");
         assert!(outlet.has_room());
+    }
+
+    #[test]
+    fn the_account_holds_what_waits_and_a_node_above_its_limit_gives_the_small_lane() {
+        let outlet = within(LANE_BYTES_MAX / 2);
+        let ledger = outlet.ledger.clone();
+        let key = EphemeralKey::Head(RoomId::from([1; 16]));
+        outlet.push(Bytes::from(vec![0; LANE_BYTES_MAX / 2]));
+        outlet.push_ephemeral(&key, Bytes::from_static(b"four"));
+        outlet.push_ephemeral(&key, Bytes::from_static(b"seventh"));
+        ledger.tell();
+        assert_eq!(ledger.held(), LANE_BYTES_MAX as i64 / 2 + 7);
+        assert!(!outlet.has_room() && outlet.is_scarce());
+        let mut out = VecDeque::new();
+        outlet.take(usize::MAX, &mut out);
+        assert_eq!(
+            ledger.held(),
+            LANE_BYTES_MAX as i64 / 2 + 7,
+            "not written yet"
+        );
+        outlet.written(LANE_BYTES_MAX / 2);
+        assert!(outlet.has_room());
+        drop(outlet);
+        assert_eq!(ledger.held(), 0);
     }
 
     #[test]

@@ -35,10 +35,32 @@ pub trait Gate: Send + Sync {
     fn user_revoked(&self, user: &UserId);
 }
 
+/// How the frames of a connection are coded, as its handshake agreed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// As they are.
+    Plain,
+    /// Compressed where that helps, each on its own.
+    Deflate,
+    /// The same with the smallest window, for clients that asked for less than the whole.
+    DeflateSmall,
+}
+
+impl Coding {
+    /// Every one, at the place of its number.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Deflate, Self::DeflateSmall];
+}
+
 /// Packs text into the bytes of one socket frame, so that a frame is packed once for all its receivers.
 pub trait Wire: Send + Sync {
-    /// Packs a text frame.
+    /// Packs a text frame, not compressed.
     fn text(&self, text: &str) -> Bytes;
+
+    /// Packs a text frame as `coding` says.
+    fn coded(&self, text: &str, coding: Coding) -> Bytes;
+
+    /// Packs a frame that [`Wire::text`] made anew, as `coding` says.
+    fn recoded(&self, plain: &Bytes, coding: Coding) -> Bytes;
 
     /// Packs the server's heartbeat.
     fn ping(&self) -> Bytes;

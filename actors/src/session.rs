@@ -17,13 +17,14 @@ mod watch;
 use std::{collections::VecDeque, net::IpAddr, rc::Rc, sync::Arc};
 
 use actix::prelude::*;
+use bytes::Bytes;
 use bytestring::ByteString;
 use parlor_schema::{
     CloseCode, ErrorCode, NodeId,
     frame::{self, ClientFrame, Received, Refusal, ServerFrame, hello::WelcomeLimits},
     limits::BAD_FRAMES_PER_MINUTE_MAX,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 pub use greeting::Greeting;
 
@@ -32,6 +33,7 @@ use crate::{
     drain::Drain,
     fanout::Fanout,
     front::Front,
+    ledger::Budget,
     line::{Line, Wake},
     registry::{Notice, Sessions},
     session::live::Live,
@@ -43,7 +45,6 @@ pub const MAILBOX: usize = 256;
 pub const IN_FLIGHT_MAX: usize = 128;
 
 /// What every session of a node shares.
-#[derive(Clone)]
 pub struct SessionEnv {
     /// The front.
     pub front: Front,
@@ -59,6 +60,27 @@ pub struct SessionEnv {
     pub sessions_per_user: usize,
     /// Whether the node leaves.
     pub drain: Arc<Drain>,
+    /// What the node may hold for its sockets.
+    pub budget: Arc<Budget>,
+    /// Turns of `hello`s being served ([`HELLOS_MAX`]).
+    ///
+    /// [`HELLOS_MAX`]: parlor_schema::limits::HELLOS_MAX
+    pub hellos: Arc<Semaphore>,
+}
+
+impl SessionEnv {
+    /// Returns the fan-out of this thread.
+    #[must_use]
+    pub fn fanout(&self) -> Rc<Fanout> {
+        let front = &self.front;
+        Fanout::local(
+            &front.rooms,
+            &front.ports,
+            &front.metrics,
+            &self.drain,
+            &self.budget,
+        )
+    }
 }
 
 /// One frame as it came.
@@ -67,7 +89,7 @@ pub enum Text {
     /// A text message.
     Json(ByteString),
     /// A binary message, which `parlor.v1` does not have.
-    Binary,
+    Binary(Bytes),
 }
 
 /// Frames that came, in order. The answer comes when the session can take more.
@@ -82,7 +104,7 @@ pub struct Gone;
 
 /// The actor.
 pub struct Session {
-    env: SessionEnv,
+    env: Arc<SessionEnv>,
     line: Rc<Line>,
     fanout: Rc<Fanout>,
     phase: Phase,
@@ -116,17 +138,12 @@ impl BadFrames {
 impl Session {
     /// Starts a session on this thread for a connection from `peer`; `token` is the header's, where there was one.
     pub fn open(
-        env: SessionEnv,
+        env: Arc<SessionEnv>,
         line: Rc<Line>,
         peer: IpAddr,
         token: Option<String>,
     ) -> Addr<Self> {
-        let fanout = Fanout::local(
-            &env.front.rooms,
-            &env.front.ports,
-            &env.front.metrics,
-            &env.drain,
-        );
+        let fanout = env.fanout();
         fanout.enter(&line);
         let greeting = Greeting { token, peer };
         Self::create(|ctx| {
@@ -144,9 +161,9 @@ impl Session {
     }
 
     fn send(&self, frame: &ServerFrame, echo: Option<&str>) {
-        self.line
-            .outlet
-            .push(self.env.front.ports.wire.text(&frame.write(echo)));
+        let text = frame.write(echo);
+        let wire = &self.env.front.ports.wire;
+        self.line.outlet.push(wire.coded(&text, self.line.coding));
     }
 
     fn refuse(&mut self, refusal: Refusal, echo: Option<&str>) {
@@ -171,7 +188,7 @@ impl Session {
         self.env.front.metrics.frames_in.inc();
         let read = match text {
             Text::Json(text) => frame::read(text),
-            Text::Binary => Err(frame::ReadError {
+            Text::Binary(_) => Err(frame::ReadError {
                 echo: None,
                 meant: frame::Meant::Other,
                 refusal: Refusal::new(ErrorCode::BadFrame, "parlor.v1 has no binary messages"),

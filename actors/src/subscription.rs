@@ -109,6 +109,19 @@ impl Subscription {
         self.cursor.set(seq);
     }
 
+    /// Moves the cursor over events that were pushed together.
+    pub fn pushed_to(&self, first: Seq, last: Seq) {
+        debug_assert_eq!(first, self.cursor.get().next(), "SU-1: no silent gap");
+        self.seen.set(self.seen.get().max(last));
+        self.cursor.set(last);
+    }
+
+    /// Tells whether a batch that begins at `first` may be pushed as one.
+    #[must_use]
+    pub fn takes(&self, first: Seq) -> bool {
+        self.phase.get() == Phase::Live && self.cursor.get().next() == first
+    }
+
     /// Tells whether everything known to be in the room has been pushed.
     #[must_use]
     pub fn is_level(&self, head: Seq) -> bool {
@@ -125,6 +138,7 @@ mod tests {
     use parlor_schema::{Event, EventId, EventKind, MsgId, Timestamp};
 
     use super::*;
+    use crate::coded::Coded;
 
     fn packet(seq: u64, evicts: Evicts) -> Packet {
         let event = Event {
@@ -139,8 +153,8 @@ mod tests {
         };
         Packet {
             event: Arc::new(event),
-            public: Bytes::new(),
-            own: Bytes::new(),
+            public: Coded::new(Bytes::new()),
+            own: Coded::new(Bytes::new()),
             evicts,
         }
     }

@@ -32,7 +32,7 @@ pub use auth::{Algorithm, Auth, AuthMode, Jwt};
 pub use cluster::{Cluster, ClusterBackend, Redis, RedisMode};
 pub use dedupe::Dedupe;
 pub use error::{ConfigError, Origin, Refusal};
-pub use limits::{Limits, SendRate};
+pub use limits::{BucketRate, Limits};
 pub use log::{Log, LogFormat};
 pub use node::Node;
 pub use presence::Presence;

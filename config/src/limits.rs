@@ -33,13 +33,22 @@ pub struct Limits {
     pub registers_per_minute: u32,
     /// Connections of one user at the same time.
     pub connections_per_user: u32,
-    /// Connections of one address at the same time.
+    /// Connections of one address at the same time; of IPv6 the first 64 bits count as one. Behind a proxy all clients share its address.
     pub connections_per_ip: u32,
+    /// Connections of this node at the same time; one more is refused with 503 before the upgrade.
+    pub connections: u32,
+    /// New connections per second of this node, and as many at once; more are refused with 503.
+    pub handshakes_per_s: u32,
+    /// The same of one address, refused with 429. Behind a proxy all clients share its address.
+    pub handshakes_per_ip_per_s: u32,
+    /// Bytes that may wait for the sockets of this node. Above it no connection is taken and no `hello` served (4504), and sessions that
+    /// do not keep up hold 16 KiB each instead of 256.
+    pub queue_bytes: usize,
 }
 
 /// Gives the rate of a token bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SendRate {
+pub struct BucketRate {
     /// Tokens that come back each second.
     pub per_s: NonZeroU32,
     /// Tokens in a full bucket.
@@ -57,6 +66,10 @@ impl Default for Limits {
             registers_per_minute: 30,
             connections_per_user: 32,
             connections_per_ip: 0,
+            connections: 50_000,
+            handshakes_per_s: 0,
+            handshakes_per_ip_per_s: 0,
+            queue_bytes: 512 << 20,
         }
     }
 }
@@ -64,10 +77,21 @@ impl Default for Limits {
 impl Limits {
     /// Returns the rate of sends per user; none when either part of it is off.
     #[must_use]
-    pub fn send_rate(&self) -> Option<SendRate> {
-        Some(SendRate {
+    pub fn send_rate(&self) -> Option<BucketRate> {
+        Some(BucketRate {
             per_s: NonZeroU32::new(self.sends_per_s)?,
             burst: NonZeroU32::new(self.burst)?,
+        })
+    }
+
+    /// Returns the rate of new connections, of the node and of one address; none where it is off.
+    #[must_use]
+    pub fn handshake_rates(&self) -> [Option<BucketRate>; 2] {
+        [self.handshakes_per_s, self.handshakes_per_ip_per_s].map(|rate| {
+            NonZeroU32::new(rate).map(|rate| BucketRate {
+                per_s: rate,
+                burst: rate,
+            })
         })
     }
 

@@ -1,6 +1,6 @@
 //! The `[server]` section: listeners and threads.
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,14 @@ pub struct Server {
     /// Worker threads; one per core when absent.
     #[schemars(example = 4)]
     pub workers: Option<NonZeroUsize>,
+    /// The certificate chain of the public listener, as PEM; it then speaks TLS only. Needs `server.tls_key_file`. Off when absent.
+    #[schemars(example = &"/etc/parlor/tls.pem")]
+    pub tls_cert_file: Option<PathBuf>,
+    /// The private key that belongs to it, as PEM.
+    #[schemars(example = &"/etc/parlor/tls.key")]
+    pub tls_key_file: Option<PathBuf>,
+    /// Whether compression of WebSocket messages (permessage-deflate) is agreed to when a client offers it.
+    pub deflate: bool,
 }
 
 impl Default for Server {
@@ -35,12 +43,24 @@ impl Default for Server {
             allowed_origins: Vec::new(),
             operations_listen: None,
             workers: None,
+            tls_cert_file: None,
+            tls_key_file: None,
+            deflate: true,
         }
     }
 }
 
 impl Server {
     pub(crate) fn check(&self) -> Result<(), Refusal> {
+        match (&self.tls_cert_file, &self.tls_key_file) {
+            (Some(_), None) => {
+                return refuse("server.tls_key_file", "needed by server.tls_cert_file");
+            }
+            (None, Some(_)) => {
+                return refuse("server.tls_cert_file", "needed by server.tls_key_file");
+            }
+            _ => {}
+        }
         match self
             .allowed_origins
             .iter()

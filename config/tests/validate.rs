@@ -34,6 +34,9 @@ fn listeners() {
         "server.operations_listen",
         "server.operations_listen = \"127.0.0.1:8080\"",
     );
+    refuses("server.tls_key_file", "server.tls_cert_file = \"c\"");
+    refuses("server.tls_cert_file", "server.tls_key_file = \"k\"");
+    takes("server.tls_cert_file = \"c\"\nserver.tls_key_file = \"k\"");
     refuses(
         "server.allowed_origins",
         "server.allowed_origins = [\"https://a.org\", \"null\"]",

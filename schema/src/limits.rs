@@ -69,12 +69,26 @@ pub const TYPING_MS: u64 = 6_000;
 pub const RETENTION_MS_MIN: u64 = 60_000;
 /// Bytes in a session's event lane above which it stops being pushed to and reads the log instead.
 pub const LANE_BYTES_MAX: usize = 256 * 1024;
+/// The same while the node holds more for its sockets than its setting allows: what a page of the log and a few replies take.
+pub const LANE_BYTES_SCARCE: usize = 16 * 1024;
+/// Bytes of a batch's events that go to a session as one: more of them go one by one, so that no lane is overrun.
+pub const JOINED_BYTES_MAX: usize = 64 * 1024;
+/// Bytes a socket takes from its session's lanes at a time.
+pub const WRITE_BYTES: usize = 64 * 1024;
 /// Bytes in a session's ephemeral lane; beyond, the oldest is dropped.
 pub const EPHEMERAL_BYTES_MAX: usize = 32 * 1024;
 /// Bytes of replies and notices waiting for a socket that does not read; beyond, the connection is closed 4501.
 pub const REPLY_BYTES_MAX: usize = 4 * SERVER_FRAME_BYTES_MAX;
 /// Time a socket may take no byte while some wait; then it is closed 4501.
 pub const WRITE_STALL_MS: u64 = 30_000;
+/// The same while the node holds more for its sockets than its setting allows.
+pub const WRITE_STALL_SCARCE_MS: u64 = 5_000;
+/// Time from the first byte of a message to its last, all its fragments included; then the connection is closed 4503.
+pub const FRAME_WITHIN_MS: u64 = 20_000;
+/// `hello`s of a node being served at once; the next wait, for a time well below the client's own for `hello`.
+pub const HELLOS_MAX: usize = 64;
+/// How long a `hello` waits for its turn; then the connection is closed 4504.
+pub const HELLO_TURN_MS: u64 = 5_000;
 /// Time between two `head` frames of one passive room.
 pub const HEAD_FRAME_MS: u64 = 1_000;
 /// Shortest and longest password, in bytes.
@@ -94,6 +108,16 @@ const _: () = assert!(
     "an acknowledged receipt is durable within one second"
 );
 const _: () = assert!(LANE_BYTES_MAX < REPLY_BYTES_MAX);
+const _: () = assert!(LANE_BYTES_SCARCE < LANE_BYTES_MAX && JOINED_BYTES_MAX <= LANE_BYTES_MAX / 4);
+const _: () = assert!(WRITE_STALL_SCARCE_MS < WRITE_STALL_MS);
+const _: () = assert!(
+    HELLO_TURN_MS < HELLO_WITHIN_MS,
+    "who waits for a turn is not blamed for saying nothing"
+);
+const _: () = assert!(
+    FRAME_WITHIN_MS < 2 * HEARTBEAT_MS,
+    "a slow message is found before silence is"
+);
 // A character may take six bytes in JSON; what an entry has beside id and text takes less than 128.
 const _: () = assert!(
     WATCHES_MAX * (6 * STATUS_BYTES_MAX + ID_BYTES_MAX + 128) < SERVER_FRAME_BYTES_MAX,

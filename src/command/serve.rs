@@ -14,7 +14,8 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
         let running = wiring::start(settings).await?;
-        println!("parlor is ready: open http://{}/", running.address);
+        let scheme = running.scheme.as_str();
+        println!("parlor is ready: open {scheme}://{}/", running.address);
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}

@@ -1,41 +1,55 @@
 //! Decoding client frames: pure, incremental, bounded.
 //!
 //! Invariants:
-//! - D-1: nothing is allocated for what a header announces; only bytes that came are held, and at most one message.
-//! - D-2: any split of the same bytes decodes to the same messages.
+//! - D-1: nothing is allocated for what a header announces; only bytes that came are held, and at most one message and one control frame.
+//! - D-2: any split of the same bytes decodes to the same messages, and ends at the same violation.
+//! - D-3: text is refused with the first byte that cannot be UTF-8, not with the end of its message.
+//! - D-4: a message takes no more than the limit, neither as it came nor inflated.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 
-use super::{mask, pack::CONTROL_BYTES_MAX};
+use super::{deflate, mask, pack::CONTROL_BYTES_MAX};
+
+#[cfg(test)]
+mod tests;
 
 /// Something a client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
     /// A text message.
     Text(ByteString),
-    /// A binary message; its bytes are not kept.
-    Binary,
+    /// A binary message.
+    Binary(Bytes),
     /// A ping, to be answered with the same bytes.
     Ping(Bytes),
     /// An answer to a ping.
     Pong,
-    /// The client leaves.
-    Close,
+    /// The client leaves, with its code where it gave one.
+    Close(Option<u16>),
 }
 
 /// Why a connection cannot go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
-    /// Against RFC 6455.
+    /// Against RFC 6455 or RFC 7692.
     #[error("protocol error: {0}")]
     Protocol(&'static str),
-    /// Text that is not UTF-8.
-    #[error("invalid utf-8")]
-    Utf8,
+    /// Text that is not UTF-8, or a compressed message that does not inflate.
+    #[error("invalid data")]
+    Data,
     /// Larger than the limit.
     #[error("frame too large")]
     TooLarge,
+}
+
+/// Whether compressed messages were agreed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// They are refused.
+    Off,
+    /// Each may come compressed, on its own (RFC 7692 without context takeover).
+    On,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,175 +58,284 @@ enum Kind {
     Binary,
 }
 
+/// Whether the bytes of a message are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Plain,
+    Deflated,
+}
+
+/// The message whose fragments are coming.
 #[derive(Debug, Clone, Copy)]
-struct Header {
+struct Open {
+    kind: Kind,
+    form: Form,
+}
+
+/// The frame whose payload is coming.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
     last: bool,
     opcode: u8,
-    length: usize,
+    left: usize,
     mask: [u8; 4],
-    bytes: usize,
 }
+
+/// Bytes of the longest header from a client: two, eight of length, four of mask.
+const HEADER_BYTES_MAX: usize = 14;
 
 /// The decoder of one connection.
 #[derive(Debug)]
 pub struct Decoder {
     limit: usize,
-    held: BytesMut,
+    compression: Compression,
+    header: [u8; HEADER_BYTES_MAX],
+    header_len: usize,
+    frame: Option<Frame>,
+    open: Option<Open>,
     message: BytesMut,
-    open: Option<Kind>,
+    /// Bytes of the message that are whole characters.
+    checked: usize,
+    control: BytesMut,
 }
 
 impl Decoder {
     /// Makes a decoder for messages of at most `limit` bytes.
     #[must_use]
-    pub fn new(limit: usize) -> Self {
+    pub fn new(limit: usize, compression: Compression) -> Self {
         Self {
             limit,
-            held: BytesMut::new(),
-            message: BytesMut::new(),
+            compression,
+            header: [0; HEADER_BYTES_MAX],
+            header_len: 0,
+            frame: None,
             open: None,
+            message: BytesMut::new(),
+            checked: 0,
+            control: BytesMut::new(),
         }
     }
 
-    /// Takes bytes as they came.
-    pub fn feed(&mut self, bytes: &[u8]) {
-        self.held.extend_from_slice(bytes);
-    }
-
-    /// Tells whether a frame has begun and not ended.
+    /// Tells whether a message or a control frame has begun and not ended.
     #[must_use]
-    pub fn is_midway(&self) -> bool {
-        !self.held.is_empty()
+    pub const fn is_midway(&self) -> bool {
+        self.header_len > 0 || self.frame.is_some() || self.open.is_some()
     }
 
-    /// Returns the next message, or none until more bytes come.
+    /// Takes from the front of `input` up to the end of the next message; none: all was taken, and more must come.
     ///
     /// # Errors
     /// The connection must end; what follows is not looked at.
-    pub fn decode(&mut self) -> Result<Option<Incoming>, Violation> {
+    pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Incoming>, Violation> {
         loop {
-            let Some(header) = self.header()? else {
-                self.release();
-                return Ok(None);
+            let frame = match self.frame {
+                Some(frame) => frame,
+                None => match self.header(input)? {
+                    Some(frame) => frame,
+                    None => return Ok(None),
+                },
             };
-            if self.held.len() < header.bytes + header.length {
+            let frame = self.payload(frame, input)?;
+            if frame.left > 0 {
+                self.frame = Some(frame);
                 return Ok(None);
             }
-            self.held.advance(header.bytes);
-            let mut payload = self.held.split_to(header.length);
-            mask::apply(&mut payload, header.mask);
-            if let Some(incoming) = self.take(header, payload)? {
+            self.frame = None;
+            if let Some(incoming) = self.end(frame)? {
                 return Ok(Some(incoming));
             }
         }
     }
 
-    /// An idle connection holds no buffer.
-    fn release(&mut self) {
-        if self.held.is_empty() && self.held.capacity() > 0 {
-            self.held = BytesMut::new();
+    /// Takes the bytes of a header, and checks each as soon as it is there.
+    fn header(&mut self, input: &mut &[u8]) -> Result<Option<Frame>, Violation> {
+        loop {
+            let wanted = self.header_bytes()?;
+            let missing = wanted - self.header_len;
+            let taken = missing.min(input.len());
+            let (bytes, rest) = input.split_at(taken);
+            self.header[self.header_len..self.header_len + taken].copy_from_slice(bytes);
+            self.header_len += taken;
+            *input = rest;
+            if taken < missing {
+                // What is there may be refused already.
+                self.header_bytes()?;
+                return Ok(None);
+            }
+            if self.header_bytes()? == wanted {
+                return self.begin(wanted).map(Some);
+            }
         }
     }
 
-    fn header(&self) -> Result<Option<Header>, Violation> {
-        let [first, second, rest @ ..] = &self.held[..] else {
-            return Ok(None);
+    /// Checks what is there of the header; answers how many bytes it has in all, as far as they tell.
+    fn header_bytes(&self) -> Result<usize, Violation> {
+        let [first, second, length @ ..] = &self.header[..self.header_len] else {
+            if let [first] = &self.header[..self.header_len] {
+                self.check_first(*first)?;
+            }
+            return Ok(2);
         };
-        let (last, opcode) = (first & 0x80 != 0, first & 0x0F);
-        if first & 0x70 != 0 {
-            return Err(Violation::Protocol("reserved bits"));
-        }
+        self.check_first(*first)?;
         if second & 0x80 == 0 {
             return Err(Violation::Protocol("unmasked frame"));
         }
-        let control = opcode >= 0x8;
-        match opcode {
-            0x0 if self.open.is_none() => return Err(Violation::Protocol("nothing to continue")),
-            0x1 | 0x2 if self.open.is_some() => {
-                return Err(Violation::Protocol("a message within a message"));
-            }
-            0x0..=0x2 | 0x8..=0xA => {}
-            _ => return Err(Violation::Protocol("reserved opcode")),
-        }
-        let (length, bytes) = match (second & 0x7F, rest) {
-            (126, [a, b, ..]) => (u64::from(u16::from_be_bytes([*a, *b])), 4),
-            (127, [a, b, c, d, e, f, g, h, ..]) => {
-                (u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]), 10)
-            }
+        let control = first & 0x08 != 0;
+        let (announced, bytes) = match (second & 0x7F, length) {
             (126 | 127, _) if control => return Err(Violation::Protocol("long control frame")),
-            (126 | 127, _) => return Ok(None),
-            (length, _) => (u64::from(length), 2),
+            (126, [a, b, ..]) => (u64::from(u16::from_be_bytes([*a, *b])), 8),
+            (126, _) => return Ok(4),
+            (127, [a, ..]) if a & 0x80 != 0 => {
+                return Err(Violation::Protocol("length above 2^63"));
+            }
+            (127, [a, b, c, d, e, f, g, h, ..]) => {
+                (u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]), 14)
+            }
+            (127, _) => return Ok(10),
+            (length, _) => (u64::from(length), 6),
         };
-        if control && (!last || length > CONTROL_BYTES_MAX as u64) {
-            return Err(Violation::Protocol("long or fragmented control frame"));
-        }
-        if length >> 63 != 0 {
-            return Err(Violation::Protocol("length above 2^63"));
-        }
-        let room = self
-            .limit
-            .saturating_sub(if control { 0 } else { self.message.len() });
-        let Some(length) = usize::try_from(length)
-            .ok()
-            .filter(|length| *length <= room)
-        else {
+        let room = if control {
+            CONTROL_BYTES_MAX
+        } else {
+            self.limit.saturating_sub(self.message.len())
+        };
+        if announced > room as u64 {
             return Err(Violation::TooLarge);
-        };
-        let Some(mask) = self
-            .held
-            .get(bytes..bytes + 4)
-            .and_then(|mask| mask.try_into().ok())
-        else {
-            return Ok(None);
-        };
-        Ok(Some(Header {
-            last,
-            opcode,
-            length,
-            mask,
-            bytes: bytes + 4,
-        }))
+        }
+        Ok(bytes)
     }
 
-    fn take(&mut self, header: Header, payload: BytesMut) -> Result<Option<Incoming>, Violation> {
-        match header.opcode {
-            0x8 => close(&payload).map(Some),
-            0x9 => Ok(Some(Incoming::Ping(payload.freeze()))),
-            0xA => Ok(Some(Incoming::Pong)),
-            opcode => {
-                let kind = match (opcode, self.open) {
-                    (0x1, _) => Kind::Text,
-                    (0x2, _) => Kind::Binary,
-                    (_, open) => open.ok_or(Violation::Protocol("nothing to continue"))?,
-                };
-                if header.last && self.open.is_none() {
-                    return finish(kind, payload).map(Some);
-                }
-                self.message.extend_from_slice(&payload);
-                self.open = Some(kind);
-                if !header.last {
-                    return Ok(None);
-                }
-                self.open = None;
-                finish(kind, std::mem::take(&mut self.message)).map(Some)
+    fn check_first(&self, first: u8) -> Result<(), Violation> {
+        let (last, opcode) = (first & 0x80 != 0, first & 0x0F);
+        let compressed = first & 0x40 != 0;
+        if first & 0x30 != 0 || compressed && self.compression == Compression::Off {
+            return Err(Violation::Protocol("reserved bits"));
+        }
+        match opcode {
+            // RFC 7692 section 6: the first frame of a message says whether it is compressed, and no other.
+            0x0 | 0x8..=0xA if compressed => Err(Violation::Protocol("reserved bits")),
+            0x0 if self.open.is_none() => Err(Violation::Protocol("nothing to continue")),
+            0x1 | 0x2 if self.open.is_some() => {
+                Err(Violation::Protocol("a message within a message"))
+            }
+            0x8..=0xA if !last => Err(Violation::Protocol("fragmented control frame")),
+            0x0..=0x2 | 0x8..=0xA => Ok(()),
+            _ => Err(Violation::Protocol("reserved opcode")),
+        }
+    }
+
+    /// Begins the frame whose header is complete in `bytes` bytes.
+    fn begin(&mut self, bytes: usize) -> Result<Frame, Violation> {
+        let header = &self.header[..bytes];
+        let mut mask = [0; 4];
+        mask.copy_from_slice(&header[bytes - 4..]);
+        let length = match &header[2..bytes - 4] {
+            [] => u64::from(header[1] & 0x7F),
+            long => long.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)),
+        };
+        let opcode = header[0] & 0x0F;
+        let form = if header[0] & 0x40 == 0 {
+            Form::Plain
+        } else {
+            Form::Deflated
+        };
+        let kind = match opcode {
+            0x1 => Some(Kind::Text),
+            0x2 => Some(Kind::Binary),
+            _ => None,
+        };
+        if let Some(kind) = kind {
+            self.open = Some(Open { kind, form });
+        }
+        self.header_len = 0;
+        Ok(Frame {
+            last: header[0] & 0x80 != 0,
+            opcode,
+            left: usize::try_from(length).map_err(|_| Violation::TooLarge)?,
+            mask,
+        })
+    }
+
+    /// Takes what is there of the payload; answers the frame with what is left of it.
+    fn payload(&mut self, mut frame: Frame, input: &mut &[u8]) -> Result<Frame, Violation> {
+        let taken = frame.left.min(input.len());
+        let (bytes, rest) = input.split_at(taken);
+        *input = rest;
+        frame.left -= taken;
+        let control = frame.opcode & 0x08 != 0;
+        let held = if control {
+            &mut self.control
+        } else {
+            &mut self.message
+        };
+        let start = held.len();
+        held.extend_from_slice(bytes);
+        mask::apply(&mut held[start..], frame.mask);
+        frame.mask.rotate_left(taken % 4);
+        // A message that is complete is checked as a whole at its end.
+        let whole = frame.last && frame.left == 0;
+        if !control && !whole {
+            self.check_text()?;
+        }
+        Ok(frame)
+    }
+
+    /// Checks the characters that have come of a plain text.
+    fn check_text(&mut self) -> Result<(), Violation> {
+        let plain_text = |open: &Open| open.kind == Kind::Text && open.form == Form::Plain;
+        if !self.open.as_ref().is_some_and(plain_text) {
+            return Ok(());
+        }
+        match std::str::from_utf8(&self.message[self.checked..]) {
+            Ok(text) => self.checked += text.len(),
+            Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
+            Err(_) => return Err(Violation::Data),
+        }
+        Ok(())
+    }
+
+    /// Ends a frame; answers what it completes.
+    fn end(&mut self, frame: Frame) -> Result<Option<Incoming>, Violation> {
+        match frame.opcode {
+            0x8 => close(&std::mem::take(&mut self.control)).map(Some),
+            0x9 => Ok(Some(Incoming::Ping(
+                std::mem::take(&mut self.control).freeze(),
+            ))),
+            0xA => {
+                self.control = BytesMut::new();
+                Ok(Some(Incoming::Pong))
+            }
+            _ if !frame.last => Ok(None),
+            _ => {
+                let open = self
+                    .open
+                    .take()
+                    .ok_or(Violation::Protocol("nothing to continue"))?;
+                self.checked = 0;
+                let message = std::mem::take(&mut self.message);
+                finish(open, message, self.limit).map(Some)
             }
         }
     }
 }
 
-fn finish(kind: Kind, payload: BytesMut) -> Result<Incoming, Violation> {
-    match kind {
-        Kind::Binary => Ok(Incoming::Binary),
-        Kind::Text => ByteString::try_from(payload.freeze())
+fn finish(open: Open, message: BytesMut, limit: usize) -> Result<Incoming, Violation> {
+    let bytes = match open.form {
+        Form::Plain => message.freeze(),
+        Form::Deflated => deflate::inflate(&message, limit)?,
+    };
+    match open.kind {
+        Kind::Binary => Ok(Incoming::Binary(bytes)),
+        Kind::Text => ByteString::try_from(bytes)
             .map(Incoming::Text)
-            .map_err(|_| Violation::Utf8),
+            .map_err(|_| Violation::Data),
     }
 }
 
 /// Checks a close frame (RFC 6455 sections 5.5.1 and 7.4).
 fn close(payload: &[u8]) -> Result<Incoming, Violation> {
     match payload {
-        [] => Ok(Incoming::Close),
+        [] => Ok(Incoming::Close(None)),
         [_] => Err(Violation::Protocol("half a close code")),
         [a, b, reason @ ..] => {
             let code = u16::from_be_bytes([*a, *b]);
@@ -220,140 +343,8 @@ fn close(payload: &[u8]) -> Result<Incoming, Violation> {
                 return Err(Violation::Protocol("close code that is never sent"));
             }
             std::str::from_utf8(reason)
-                .map(|_| Incoming::Close)
-                .map_err(|_| Violation::Utf8)
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::*;
-    use proptest::prelude::*;
-
-    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-        let mask = [9, 8, 7, 6];
-        let mut out = vec![first];
-        match payload.len() {
-            n @ 0..=125 => out.push(0x80 | n as u8),
-            n @ 126..=0xFFFF => {
-                out.push(0x80 | 126);
-                out.extend((n as u16).to_be_bytes());
-            }
-            n => {
-                out.push(0x80 | 127);
-                out.extend((n as u64).to_be_bytes());
-            }
-        }
-        out.extend(mask);
-        let mut masked = payload.to_vec();
-        mask::apply(&mut masked, mask);
-        out.extend(masked);
-        out
-    }
-
-    fn all(limit: usize, chunks: &[&[u8]]) -> Result<Vec<Incoming>, Violation> {
-        let mut decoder = Decoder::new(limit);
-        let mut out = Vec::new();
-        for chunk in chunks {
-            decoder.feed(chunk);
-            while let Some(incoming) = decoder.decode()? {
-                out.push(incoming);
-            }
-        }
-        Ok(out)
-    }
-
-    fn violation(bytes: &[u8]) -> Violation {
-        all(65_536, &[bytes]).unwrap_err()
-    }
-
-    #[test]
-    fn joins_fragments_around_control_frames() {
-        let bytes = [
-            frame(0x01, b"he"),
-            frame(0x89, b"p"),
-            frame(0x80, b"llo"),
-            frame(0x88, &[]),
-        ]
-        .concat();
-        let expected = vec![
-            Incoming::Ping(Bytes::from_static(b"p")),
-            Incoming::Text("hello".into()),
-            Incoming::Close,
-        ];
-        assert_eq!(all(65_536, &[&bytes]).unwrap(), expected);
-    }
-
-    #[test]
-    fn refuses_what_a_header_announces_before_the_payload_comes() {
-        let mut huge = vec![0x81, 0x80 | 127];
-        huge.extend((1_u64 << 40).to_be_bytes());
-        assert_eq!(violation(&huge), Violation::TooLarge);
-        assert_eq!(
-            all(100, &[&[0x81, 0x80 | 101]]).unwrap_err(),
-            Violation::TooLarge
-        );
-    }
-
-    #[test]
-    fn a_message_at_the_limit_passes_and_one_above_does_not() {
-        assert!(all(100, &[&frame(0x81, &[b'a'; 100])]).is_ok());
-        assert_eq!(
-            all(100, &[&frame(0x81, &[b'a'; 101])]).unwrap_err(),
-            Violation::TooLarge
-        );
-        let fragments = [frame(0x01, &[b'a'; 60]), frame(0x80, &[b'a'; 41])].concat();
-        assert_eq!(all(100, &[&fragments]).unwrap_err(), Violation::TooLarge);
-    }
-
-    #[test]
-    fn refuses_violations_of_the_rfc() {
-        let protocol = |bytes: &[u8]| matches!(violation(bytes), Violation::Protocol(_));
-        assert!(protocol(&[0x81, 0x01, b'a']), "unmasked");
-        assert!(protocol(&frame(0xC1, b"a")), "reserved bit");
-        assert!(protocol(&frame(0x83, b"a")), "reserved opcode");
-        assert!(protocol(&frame(0x80, b"a")), "nothing to continue");
-        assert!(
-            protocol(&[frame(0x01, b"a"), frame(0x81, b"b")].concat()),
-            "message within a message"
-        );
-        assert!(protocol(&frame(0x09, b"a")), "fragmented ping");
-        assert!(protocol(&frame(0x89, &[0; 126])), "long ping");
-        assert!(protocol(&frame(0x88, &[3])), "half a close code");
-        assert!(
-            protocol(&frame(0x88, &1005_u16.to_be_bytes())),
-            "close code 1005"
-        );
-        assert_eq!(violation(&frame(0x81, &[0xFF])), Violation::Utf8);
-        let split = [frame(0x01, &[0xC3]), frame(0x80, &[0x28])].concat();
-        assert_eq!(violation(&split), Violation::Utf8);
-    }
-
-    proptest! {
-        #[test]
-        fn any_split_decodes_to_the_same(parts in prop::collection::vec(".{0,200}", 1..6), cuts in prop::collection::vec(0_usize..400, 0..8)) {
-            let mut bytes = Vec::new();
-            for part in &parts {
-                bytes.extend(frame(0x81, part.as_bytes()));
-            }
-            let whole = all(65_536, &[&bytes]).unwrap();
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
-            cuts.sort_unstable();
-            let mut chunks = Vec::new();
-            let mut from = 0;
-            for cut in cuts {
-                chunks.push(&bytes[from..cut]);
-                from = cut;
-            }
-            chunks.push(&bytes[from..]);
-            prop_assert_eq!(all(65_536, &chunks).unwrap(), whole);
-        }
-
-        #[test]
-        fn garbage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = all(1_000, &[&bytes]);
+                .map(|_| Incoming::Close(Some(code)))
+                .map_err(|_| Violation::Data)
         }
     }
 }

@@ -5,6 +5,8 @@ use std::{
     rc::Rc,
 };
 
+use tokio::task::{coop::unconstrained, yield_now};
+
 use super::socket::Socket;
 
 thread_local! {
@@ -14,25 +16,36 @@ thread_local! {
 
 /// Sockets a thread keeps room for.
 const KEPT_SOCKETS: usize = 16 * 1024;
+/// Sockets written before others on this thread have their turn.
+const SOCKETS_PER_TURN: usize = 256;
 
 /// Has a socket written after this turn of the loop.
 pub(super) fn mark(socket: Rc<Socket>) {
     DIRTY.with_borrow_mut(|dirty| dirty.push(socket));
     if !SCHEDULED.replace(true) {
-        actix_rt::spawn(async {
-            // Whatever else this turn has to say to these sockets is in their lanes by then.
-            tokio::task::yield_now().await;
-            SCHEDULED.set(false);
-            let mut sockets = DIRTY.take();
-            for socket in sockets.drain(..) {
-                socket.flush();
-            }
-            // The room is kept for the next turn, unless this one has begun a list of its own.
-            DIRTY.with_borrow_mut(|dirty| {
-                if dirty.capacity() == 0 && sockets.capacity() <= KEPT_SOCKETS {
-                    *dirty = sockets;
-                }
-            });
-        });
+        // Not cut short by the runtime's budget: a socket that is not asked would be taken for one that is full.
+        actix_rt::spawn(unconstrained(flush_all()));
     }
+}
+
+async fn flush_all() {
+    // Whatever else this turn has to say to these sockets is in their lanes by then.
+    yield_now().await;
+    SCHEDULED.set(false);
+    let mut sockets = DIRTY.take();
+    let mut written = 0;
+    for socket in sockets.drain(..) {
+        if written == SOCKETS_PER_TURN {
+            written = 0;
+            yield_now().await;
+        }
+        socket.flush();
+        written += 1;
+    }
+    // The room is kept for the next turn, unless this one has begun a list of its own.
+    DIRTY.with_borrow_mut(|dirty| {
+        if dirty.capacity() == 0 && sockets.capacity() <= KEPT_SOCKETS {
+            *dirty = sockets;
+        }
+    });
 }

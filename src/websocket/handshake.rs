@@ -1,6 +1,6 @@
 //! The handshake: RFC 6455 by actix-http (the one that actix-web-actors wraps), and Parlor's own conditions before it.
 //!
-//! Order: path, method and upgrade, origin, subprotocol, connections of the address, token. What fails is answered with a problem document.
+//! Order: path, method and upgrade, origin, drain, subprotocol, admission, token. What fails is answered with a problem document.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -11,15 +11,24 @@ use actix_http::{
     h1,
     header::{self, HeaderValue},
 };
-use actix_rt::net::TcpStream;
 use actix_web::Error;
 use actix_web_actors::ws::HandshakeError;
 use bytes::Bytes;
 use futures_util::SinkExt;
-use parlor_actors::session::SessionEnv;
-use parlor_schema::{ErrorCode, frame::Refusal};
+use parlor_actors::{
+    ports::Coding,
+    session::{Session, SessionEnv},
+};
+use parlor_schema::{ErrorCode, SessionId, frame::Refusal};
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{peers::Peers, socket};
+use super::{
+    admission::{Admission, Admitted},
+    connection::{self, Taker},
+    deflate,
+    socket::Setup,
+    stream::Stream,
+};
 use crate::http::ProblemDocument;
 
 /// The path of the socket.
@@ -31,9 +40,11 @@ const SUBPROTOCOL: &str = "parlor.v1";
 #[derive(Clone)]
 pub struct WsState {
     /// What sessions share.
-    pub sessions: SessionEnv,
-    /// Connections by address.
-    pub peers: Arc<Peers>,
+    pub sessions: Arc<SessionEnv>,
+    /// Who may connect now.
+    pub admission: Arc<Admission>,
+    /// Whether compression is agreed to.
+    pub deflate: bool,
     /// Origins allowed beside the server's own.
     pub allowed_origins: Arc<Vec<String>>,
     /// Bytes of one client frame.
@@ -58,46 +69,78 @@ impl From<Refusal> for Refused {
 ///
 /// # Errors
 /// The client went away during the handshake.
-pub async fn upgrade(
+pub async fn upgrade<S>(
     state: WsState,
     request: Request,
-    mut framed: Framed<TcpStream, h1::Codec>,
-) -> Result<(), Error> {
+    mut framed: Framed<S, h1::Codec>,
+) -> Result<(), Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Into<Stream>,
+{
     let peer = request
         .peer_addr()
         .map_or(IpAddr::from([0, 0, 0, 0]), |addr| addr.ip());
-    let admitted = admit(&state, &request, peer).await;
-    let (response, token, counted) = match admitted {
-        Ok(admitted) => admitted,
+    let agreed = agree(&state, &request, peer).await;
+    let agreed = match agreed {
+        Ok(agreed) => agreed,
         Err(refused) => {
             state.sessions.front.metrics.refused(refused.refusal.code);
             return refuse(&mut framed, &refused).await;
         }
     };
     framed
-        .send(h1::Message::Item((response, BodySize::None)))
+        .send(h1::Message::Item((agreed.response, BodySize::None)))
         .await?;
     let parts = framed.into_parts();
-    let stream = parts.io;
-    // Small frames must not wait for an acknowledgement (Nagle); a socket that refuses this is only slower.
-    let _ = stream.set_nodelay(true);
-    let first = parts.read_buf.freeze();
-    let limit = state.frame_bytes;
-    actix_rt::spawn(socket::run(
-        stream,
-        first,
-        state.sessions,
-        token,
-        peer,
-        limit,
-        counted,
-    ));
+    let stream: Stream = parts.io.into();
+    // A socket that refuses this is only slower.
+    let _ = stream.set_nodelay();
+    // What came in a large buffer is kept in a small one, mostly in none.
+    let first = Bytes::copy_from_slice(&parts.read_buf);
+    actix_rt::spawn(serve(state, stream, first, peer, agreed.party));
     Ok(())
 }
 
-type Admitted = (Response<()>, Option<String>, super::peers::Counted);
+/// What a handshake agreed on.
+struct Agreed {
+    response: Response<()>,
+    party: Party,
+}
 
-async fn admit(state: &WsState, request: &Request, peer: IpAddr) -> Result<Admitted, Refused> {
+/// What the connection keeps of it.
+struct Party {
+    coding: Coding,
+    token: Option<String>,
+    admitted: Admitted,
+}
+
+/// Runs a connection to its end.
+async fn serve(state: WsState, stream: Stream, first: Bytes, peer: IpAddr, party: Party) {
+    let env = state.sessions;
+    let (metrics, ports) = (&env.front.metrics, &env.front.ports);
+    metrics.connections.inc();
+    let setup = Setup {
+        session: SessionId::new(ports.ids.uuid(ports.clock.now())),
+        ledger: env.fanout().ledger(),
+        coding: party.coding,
+        frame_bytes: state.frame_bytes,
+        clock: ports.clock.clone(),
+        wire: ports.wire.clone(),
+    };
+    let code = connection::run(stream, first, setup, |line| {
+        let session = Session::open(env.clone(), line, peer, party.token);
+        Taker {
+            inbound: session.clone().recipient(),
+            gone: session.recipient(),
+        }
+    })
+    .await;
+    metrics.closed(code);
+    metrics.connections.dec();
+    drop(party.admitted);
+}
+
+async fn agree(state: &WsState, request: &Request, peer: IpAddr) -> Result<Agreed, Refused> {
     if request.path() != PATH {
         return Err(Refusal::not_found("path").into());
     }
@@ -116,10 +159,14 @@ async fn admit(state: &WsState, request: &Request, peer: IpAddr) -> Result<Admit
     if let Some(protocol) = subprotocol(request)? {
         response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, protocol));
     }
-    let counted = state
-        .peers
-        .enter(peer)
-        .ok_or_else(|| Refusal::rate_limited(1_000))?;
+    let coding = match compression(state, request) {
+        Some((coding, answer)) => {
+            response.insert_header((header::SEC_WEBSOCKET_EXTENSIONS, answer));
+            coding
+        }
+        None => Coding::Plain,
+    };
+    let admitted = state.admission.enter(peer, ports.clock.monotonic_ms())?;
     let token = bearer(request)?;
     if let Some(token) = &token {
         state
@@ -130,7 +177,23 @@ async fn admit(state: &WsState, request: &Request, peer: IpAddr) -> Result<Admit
             .verify(token.clone())
             .await?;
     }
-    Ok((response.finish().drop_body(), token, counted))
+    Ok(Agreed {
+        response: response.finish().drop_body(),
+        party: Party {
+            coding,
+            token,
+            admitted,
+        },
+    })
+}
+
+/// Chooses how frames are coded, where the client offers a choice and the settings allow it.
+fn compression(state: &WsState, request: &Request) -> Option<(Coding, String)> {
+    let offers = request
+        .headers()
+        .get_all(header::SEC_WEBSOCKET_EXTENSIONS)
+        .filter_map(|offer| offer.to_str().ok());
+    deflate::negotiate(offers).filter(|_| state.deflate)
 }
 
 fn handshake_refused(error: &HandshakeError) -> Refused {
@@ -206,7 +269,10 @@ fn bearer(request: &Request) -> Result<Option<String>, Refused> {
     Ok(Some(token.trim().to_owned()))
 }
 
-async fn refuse(framed: &mut Framed<TcpStream, h1::Codec>, refused: &Refused) -> Result<(), Error> {
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
+    framed: &mut Framed<S, h1::Codec>,
+    refused: &Refused,
+) -> Result<(), Error> {
     let document = ProblemDocument::of(&refused.refusal, refused.status);
     let body = Bytes::from(serde_json::to_vec(&document).unwrap_or_default());
     let mut response = Response::<BoxBody>::new(refused.status);

@@ -1,10 +1,14 @@
-//! Packing server frames: unmasked, final, uncompressed (RFC 6455 section 5.2).
+//! Packing server frames: unmasked, final (RFC 6455 section 5.2), compressed where that was agreed on and helps (RFC 7692).
 
 use bytes::{BufMut, Bytes, BytesMut};
-use parlor_actors::ports::Wire;
+use parlor_actors::ports::{Coding, Wire};
 use parlor_schema::CloseCode;
 
+use super::deflate;
+
 const FINAL: u8 = 0x80;
+/// Marks a compressed message (RFC 7692 section 6).
+const COMPRESSED: u8 = 0x40;
 const TEXT: u8 = 0x1;
 const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
@@ -41,9 +45,33 @@ pub(super) fn pong(payload: &[u8]) -> Bytes {
     pack(PONG, payload)
 }
 
+/// Finds the payload of a frame that [`pack`] made.
+fn payload(frame: &[u8]) -> &[u8] {
+    let header = match frame.get(1) {
+        Some(126) => 4,
+        Some(127) => 10,
+        _ => 2,
+    };
+    frame.get(header..).unwrap_or_default()
+}
+
 impl Wire for WebSocketWire {
     fn text(&self, text: &str) -> Bytes {
         pack(TEXT, text.as_bytes())
+    }
+
+    fn coded(&self, text: &str, coding: Coding) -> Bytes {
+        match deflate::compress(text.as_bytes(), coding) {
+            Some(compressed) => pack(COMPRESSED | TEXT, &compressed),
+            None => self.text(text),
+        }
+    }
+
+    fn recoded(&self, plain: &Bytes, coding: Coding) -> Bytes {
+        match deflate::compress(payload(plain), coding) {
+            Some(compressed) => pack(COMPRESSED | TEXT, &compressed),
+            None => plain.clone(),
+        }
     }
 
     fn ping(&self) -> Bytes {
@@ -64,6 +92,22 @@ impl Wire for WebSocketWire {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn compressed_frames_are_marked_and_inflate() {
+        let text = "the same again and again, ".repeat(40);
+        let plain = WebSocketWire.text(&text);
+        assert_eq!(WebSocketWire.coded(&text, Coding::Plain), plain);
+        for coding in [Coding::Deflate, Coding::DeflateSmall] {
+            let coded = WebSocketWire.coded(&text, coding);
+            assert_eq!(coded[0], 0xC1);
+            assert!(coded.len() < plain.len() / 4);
+            assert_eq!(WebSocketWire.recoded(&plain, coding), coded);
+            let inflated = deflate::inflate(payload(&coded), text.len());
+            assert_eq!(inflated, Ok(Bytes::from(text.clone())));
+        }
+        assert_eq!(WebSocketWire.coded("short", Coding::Deflate)[0], 0x81);
+    }
 
     #[test]
     fn lengths_take_the_shortest_form() {

@@ -1,268 +1,188 @@
-//! One connection after the handshake: reading into the decoder, writing from the lanes, and the end.
+//! The way out of a connection: from the lanes of its session to the bytes under it.
 
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
-    io::{ErrorKind, IoSlice},
-    net::{IpAddr, Shutdown},
+    io::{self, IoSlice},
     rc::{Rc, Weak},
+    sync::Arc,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use actix::Addr;
-use actix_rt::net::TcpStream;
 use bytes::{Buf, Bytes};
 use parlor_actors::{
+    ledger::Ledger,
     line::Line,
     outlet::Outlet,
-    ports::Wire,
-    session::{Gone, Inbound, Session, SessionEnv, Text},
+    ports::{Coding, Wire},
 };
-use parlor_schema::{CloseCode, SessionId};
-use socket2::SockRef;
-use tokio::sync::Notify;
+use parlor_schema::{SessionId, limits::WRITE_BYTES, port::Clock};
 
-use super::{
-    decode::{Decoder, Incoming, Violation},
-    flush, pack,
-    peers::Counted,
-};
+use super::{flush, stream::Stream};
 
 /// Time from the decision to close to the end of the connection.
 pub(super) const CLOSE_WITHIN: Duration = Duration::from_secs(2);
-/// Bytes read at a time, into a buffer that all connections of a thread share.
-const READ_BYTES: usize = 64 * 1024;
-/// Bytes taken from the lanes for one write, and frames in it.
-const WRITE_BYTES: usize = 256 * 1024;
+/// Frames in one write.
 const WRITE_FRAMES: usize = 64;
 /// Frames an idle connection keeps room for: the busy one allocates nothing, the idle one little.
 const KEPT_FRAMES: usize = 4;
 
-thread_local! {
-    static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+/// What a socket needs to begin.
+pub struct Setup {
+    /// The session's id.
+    pub session: SessionId,
+    /// The account of its thread.
+    pub ledger: Rc<Ledger>,
+    /// How its frames are coded.
+    pub coding: Coding,
+    /// Bytes of one client message.
+    pub frame_bytes: usize,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Packs the closing frame.
+    pub wire: Arc<dyn Wire>,
 }
 
 /// The socket of a connection.
 pub(super) struct Socket {
-    stream: TcpStream,
-    line: Rc<Line>,
-    wire: WebSocketClock,
+    pub(super) line: Rc<Line>,
+    stream: RefCell<Stream>,
+    clock: Arc<dyn Clock>,
+    wire: Arc<dyn Wire>,
     writing: RefCell<VecDeque<Bytes>>,
+    /// The connection's task: woken when the stream takes more, and for the end.
+    task: RefCell<Waker>,
     dirty: Cell<bool>,
+    /// The stream is full; the task goes on when it takes more.
     waiting: Cell<bool>,
     close_sent: Cell<bool>,
     ending: Cell<bool>,
-    end: Notify,
     over: Cell<bool>,
-    gone: Notify,
-}
-
-/// What the socket needs of the outside.
-struct WebSocketClock {
-    env: SessionEnv,
-}
-
-impl WebSocketClock {
-    fn now_ms(&self) -> u64 {
-        self.env.front.ports.clock.monotonic_ms()
-    }
-}
-
-/// Runs a connection to its end. `first` is what came together with the handshake.
-pub(super) async fn run(
-    stream: TcpStream,
-    first: Bytes,
-    env: SessionEnv,
-    token: Option<String>,
-    peer: IpAddr,
-    limit: usize,
-    counted: Counted,
-) {
-    let metrics = env.front.metrics.clone();
-    metrics.connections.inc();
-    let ports = &env.front.ports;
-    let session = SessionId::new(ports.ids.uuid(ports.clock.now()));
-    let now_ms = ports.clock.monotonic_ms();
-    let socket = Rc::new_cyclic(|weak: &Weak<Socket>| {
-        let weak = weak.clone();
-        let outlet = Outlet::new(Box::new(move || {
-            if let Some(socket) = weak.upgrade() {
-                Socket::wake(&socket);
-            }
-        }));
-        Socket {
-            stream,
-            line: Rc::new(Line::new(session, outlet, now_ms)),
-            wire: WebSocketClock { env: env.clone() },
-            writing: RefCell::default(),
-            dirty: Cell::new(false),
-            waiting: Cell::new(false),
-            close_sent: Cell::new(false),
-            ending: Cell::new(false),
-            end: Notify::new(),
-            over: Cell::new(false),
-            gone: Notify::new(),
-        }
-    });
-    let addr = Session::open(env, socket.line.clone(), peer, token);
-    tokio::select! {
-        () = socket.read(&addr, limit, &first) => {}
-        () = socket.end.notified() => {}
-    }
-    // A client that left takes nothing more in; the session hears of it last, so that all it sent is taken first.
-    socket
-        .line
-        .outlet
-        .close(CloseCode::Normal, CloseCode::Normal.reason());
-    if let Some(closing) = socket.line.outlet.closing() {
-        metrics.closed(closing.code);
-    }
-    socket.over.set(true);
-    socket.gone.notify_waiters();
-    let _ = addr.send(Gone).await;
-    metrics.connections.dec();
-    drop(counted);
 }
 
 impl Socket {
+    pub(super) fn new(stream: Stream, setup: Setup) -> Rc<Self> {
+        let Setup {
+            session,
+            ledger,
+            coding,
+            clock,
+            wire,
+            ..
+        } = setup;
+        let now_ms = clock.monotonic_ms();
+        Rc::new_cyclic(|weak: &Weak<Self>| {
+            let weak = weak.clone();
+            let wake = move || {
+                if let Some(socket) = weak.upgrade() {
+                    socket.wake();
+                }
+            };
+            let outlet = Outlet::new(ledger, Box::new(wake));
+            Self {
+                line: Rc::new(Line::new(session, outlet, coding, now_ms)),
+                stream: RefCell::new(stream),
+                clock,
+                wire,
+                writing: RefCell::default(),
+                task: RefCell::new(Waker::noop().clone()),
+                dirty: Cell::new(false),
+                waiting: Cell::new(false),
+                close_sent: Cell::new(false),
+                ending: Cell::new(false),
+                over: Cell::new(false),
+            }
+        })
+    }
+
     /// Has the socket written soon; called from deep inside the actors, so it only marks.
-    fn wake(socket: &Rc<Self>) {
-        if !socket.dirty.replace(true) {
-            flush::mark(socket.clone());
-        }
-        if socket.line.outlet.is_closing() && !socket.ending.replace(true) {
+    fn wake(self: Rc<Self>) {
+        if self.line.outlet.is_closing() && !self.ending.replace(true) {
             // A connection that is over sooner is not kept for this.
-            let socket = Rc::downgrade(socket);
+            let socket = Rc::downgrade(&self);
             actix_rt::spawn(async move {
                 actix_rt::time::sleep(CLOSE_WITHIN).await;
                 if let Some(socket) = socket.upgrade() {
-                    socket.end.notify_one();
+                    socket.end();
                 }
             });
         }
-    }
-
-    async fn read(self: &Rc<Self>, addr: &Addr<Session>, limit: usize, first: &[u8]) {
-        let mut decoder = Decoder::new(limit);
-        decoder.feed(first);
-        if !self.take(addr, &mut decoder).await {
-            return self.drain().await;
-        }
-        loop {
-            if self.stream.readable().await.is_err() {
-                return;
-            }
-            let read = READ.with_borrow_mut(|buffer| {
-                let read = self.stream.try_read(buffer);
-                if let Ok(bytes) = read {
-                    decoder.feed(&buffer[..bytes]);
-                }
-                read
-            });
-            match read {
-                Ok(0) => return,
-                Ok(_) if self.line.outlet.is_closing() => return self.drain().await,
-                Ok(_) => {
-                    if !self.take(addr, &mut decoder).await {
-                        return self.drain().await;
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => return,
-            }
+        if !self.dirty.replace(true) {
+            flush::mark(self);
         }
     }
 
-    /// Hands over what is decoded (W-3); answers whether the connection goes on.
-    async fn take(&self, addr: &Addr<Session>, decoder: &mut Decoder) -> bool {
-        let mut texts = Vec::new();
-        let outcome = loop {
-            match decoder.decode() {
-                Ok(None) => break None,
-                Ok(Some(incoming)) => {
-                    self.line.last_in.set(self.wire.now_ms());
-                    match incoming {
-                        Incoming::Text(text) => texts.push(Text::Json(text)),
-                        Incoming::Binary => texts.push(Text::Binary),
-                        Incoming::Ping(payload) => self.line.outlet.push(pack::pong(&payload)),
-                        Incoming::Pong => {}
-                        Incoming::Close => break Some(CloseCode::Normal),
-                    }
-                }
-                Err(violation) => break Some(close_code(violation)),
-            }
-        };
-        if !texts.is_empty() && addr.send(Inbound(texts)).await.is_err() {
-            self.line
-                .outlet
-                .close(CloseCode::Internal, CloseCode::Internal.reason());
-        }
-        if let Some(code) = outcome {
-            self.line.outlet.close(code, code.reason());
-        }
-        !self.line.outlet.is_closing()
+    pub(super) fn now_ms(&self) -> u64 {
+        self.clock.monotonic_ms()
     }
 
-    /// Reads and forgets until the client has gone too, or [`CLOSE_WITHIN`] is over: a close with unread bytes would be a reset, and
-    /// the client might never see why.
-    async fn drain(&self) {
-        loop {
-            if self.stream.readable().await.is_err() {
-                return;
-            }
-            let read = READ.with_borrow_mut(|buffer| self.stream.try_read(buffer));
-            match read {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => return,
-            }
+    /// Ends the connection, whatever waits.
+    pub(super) fn end(&self) {
+        self.over.set(true);
+        self.task.borrow().wake_by_ref();
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.get()
+    }
+
+    /// Lets the connection's task read.
+    pub(super) fn stream(&self) -> &RefCell<Stream> {
+        &self.stream
+    }
+
+    /// Notes the task that is to be woken, and goes on writing where the stream was full.
+    pub(super) fn attend(&self, task: &Waker) {
+        if !self.task.borrow().will_wake(task) {
+            self.task.replace(task.clone());
+        }
+        if self.waiting.replace(false) {
+            self.flush();
         }
     }
 
-    /// Writes what is in the lanes, as far as the socket takes it.
-    pub(super) fn flush(self: Rc<Self>) {
+    /// Writes what is in the lanes, as far as the stream takes it.
+    pub(super) fn flush(&self) {
         self.dirty.set(false);
-        if self.waiting.get() {
+        if self.waiting.get() || self.over.get() {
             return;
         }
-        match self.write() {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.line.outlet.set_stalled(Some(self.wire.now_ms()));
+        let task = self.task.borrow().clone();
+        match self.write(&mut Context::from_waker(&task)) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) => self.end(),
+            Poll::Pending => {
+                self.line.outlet.stalled(self.now_ms());
                 self.waiting.set(true);
-                actix_rt::spawn(async move {
-                    // A client that never reads must not keep the socket open after its connection is over.
-                    if self.over.get() {
-                        return;
-                    }
-                    let writable = tokio::select! {
-                        writable = self.stream.writable() => writable.is_ok(),
-                        () = self.gone.notified() => false,
-                    };
-                    self.waiting.set(false);
-                    if writable {
-                        self.flush();
-                    }
-                });
             }
-            Err(_) => self.end.notify_one(),
         }
     }
 
-    fn write(&self) -> std::io::Result<()> {
+    fn write(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut stream = self.stream.borrow_mut();
         loop {
             self.fill();
             let mut writing = self.writing.borrow_mut();
             if writing.is_empty() {
+                std::task::ready!(stream.poll_flush(cx))?;
                 if self.close_sent.get() {
                     // The client sees the end, and need not wait for its own.
-                    let _ = SockRef::from(&self.stream).shutdown(Shutdown::Write);
+                    return stream.poll_shutdown(cx);
                 }
-                return Ok(());
+                return Poll::Ready(Ok(()));
             }
-            let mut written = self.write_some(&writing)?;
-            self.line.outlet.set_stalled(None);
+            let mut slices = [IoSlice::new(&[]); WRITE_FRAMES];
+            let mut count = 0;
+            for (slice, frame) in slices.iter_mut().zip(&*writing) {
+                *slice = IoSlice::new(frame);
+                count += 1;
+            }
+            let mut written = std::task::ready!(stream.poll_write(cx, &slices[..count]))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.line.outlet.written(written);
             while let Some(frame) = writing.front_mut() {
                 if written < frame.len() {
                     frame.advance(written);
@@ -274,47 +194,27 @@ impl Socket {
         }
     }
 
-    /// Writes as many frames as one call takes.
-    fn write_some(&self, frames: &VecDeque<Bytes>) -> std::io::Result<usize> {
-        if let (Some(frame), 1) = (frames.front(), frames.len()) {
-            return self.stream.try_write(frame);
-        }
-        let mut slices = [IoSlice::new(&[]); WRITE_FRAMES];
-        let mut count = 0;
-        for (slice, frame) in slices.iter_mut().zip(frames) {
-            *slice = IoSlice::new(frame);
-            count += 1;
-        }
-        self.stream.try_write_vectored(&slices[..count])
-    }
-
     /// Takes more from the lanes when the last is written; after the last of all, the closing frame.
     fn fill(&self) {
         let mut writing = self.writing.borrow_mut();
         if !writing.is_empty() {
             return;
         }
-        if self.line.outlet.take(WRITE_BYTES, &mut writing) {
+        let outlet = &self.line.outlet;
+        if outlet.take(WRITE_BYTES, &mut writing) {
             self.line.wake();
         }
         if writing.is_empty() {
             if writing.capacity() > KEPT_FRAMES {
                 *writing = VecDeque::new();
             }
-            if let Some(closing) = self.line.outlet.closing()
+            if let Some(closing) = outlet.closing()
                 && !self.close_sent.replace(true)
             {
-                let wire = &self.wire.env.front.ports.wire;
-                writing.push_back(Wire::close(&**wire, closing.code, &closing.reason));
+                let frame = self.wire.close(closing.code, &closing.reason);
+                outlet.took(frame.len());
+                writing.push_back(frame);
             }
         }
-    }
-}
-
-const fn close_code(violation: Violation) -> CloseCode {
-    match violation {
-        Violation::Protocol(_) => CloseCode::Protocol,
-        Violation::Utf8 => CloseCode::InvalidUtf8,
-        Violation::TooLarge => CloseCode::TooLarge,
     }
 }

@@ -15,8 +15,9 @@ use parlor_actors::{drain::Drain, metrics::Metrics, node::Node};
 use parlor_cluster::{EmbeddedStore, SystemClock};
 use parlor_config::{HostPort, Settings};
 use parlor_schema::port::Clock;
+use rustls::ServerConfig;
 
-use super::StartError;
+use super::{StartError, tls};
 use crate::{
     http::{self, HttpState, Listener},
     websocket::{self, WsState},
@@ -26,6 +27,8 @@ use crate::{
 const HEADERS_WITHIN: Duration = Duration::from_secs(5);
 /// Time that rooms have after the last socket to write receipts.
 const SETTLE: Duration = Duration::from_millis(700);
+/// HTTP connections of one worker at a time, handshakes among them; more wait to be accepted.
+const HTTP_CONNECTIONS_MAX: usize = 4096;
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 4096;
 
@@ -38,10 +41,32 @@ pub(super) struct Held {
     pub(super) _node: Addr<Node>,
 }
 
+/// How the public listener is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// In the clear.
+    Http,
+    /// With TLS.
+    Https,
+}
+
+impl Scheme {
+    /// Returns it as it stands in an address.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
 /// A node that listens.
 pub struct Running {
     /// The public address.
     pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub scheme: Scheme,
     servers: Vec<ServerHandle>,
     held: Held,
     drain_ms: u64,
@@ -53,6 +78,11 @@ pub(super) fn listen(
     state: web::Data<HttpState>,
     held: Held,
 ) -> Result<Running, StartError> {
+    let tls = tls::load(&settings.server)?;
+    let scheme = match tls {
+        Some(_) => Scheme::Https,
+        None => Scheme::Http,
+    };
     let public = bind("server.listen", &settings.server.listen)?;
     let failed = |key, address: &HostPort| {
         let address = address.to_string();
@@ -75,17 +105,18 @@ pub(super) fn listen(
         Listener::Whole
     };
     let mut servers = Vec::new();
-    let server = serve(public, workers, ws.clone(), state.clone(), whole)
+    let server = serve(public, workers, tls, ws.clone(), state.clone(), whole)
         .map_err(failed("server.listen", &settings.server.listen))?;
     servers.push(spawn(server));
     if let Some(operations) = &settings.server.operations_listen {
         let listener = bind("server.operations_listen", operations)?;
-        let server = serve(listener, 1, ws, state, Listener::Operations)
+        let server = serve(listener, 1, None, ws, state, Listener::Operations)
             .map_err(failed("server.operations_listen", operations))?;
         servers.push(spawn(server));
     }
     Ok(Running {
         address,
+        scheme,
         servers,
         held,
         drain_ms: settings.node.drain_ms,
@@ -109,16 +140,20 @@ fn spawn(server: Server) -> ServerHandle {
 fn serve(
     listener: TcpListener,
     workers: usize,
+    tls: Option<ServerConfig>,
     ws: WsState,
     state: web::Data<HttpState>,
     part: Listener,
 ) -> std::io::Result<Server> {
-    Ok(Server::build()
+    let server = Server::build()
         .workers(workers)
         .backlog(BACKLOG)
-        .disable_signals()
-        .listen("parlor", listener, move || {
-            let (ws, state) = (ws.clone(), state.clone());
+        .max_concurrent_connections(HTTP_CONNECTIONS_MAX)
+        .disable_signals();
+    // The same service over both kinds of stream; its type is another for each.
+    macro_rules! service {
+        ($ws:expr, $state:expr) => {{
+            let (ws, state) = ($ws.clone(), $state.clone());
             let app = App::new().configure(|cfg| http::configure(cfg, &state, part));
             HttpService::build()
                 .client_request_timeout(HEADERS_WITHIN)
@@ -129,9 +164,15 @@ fn serve(
                     websocket::upgrade(ws.clone(), request, framed)
                 }))
                 .finish(map_config(app, |_| AppConfig::default()))
-                .tcp()
-        })?
-        .run())
+        }};
+    }
+    let server = match tls {
+        None => server.listen("parlor", listener, move || service!(ws, state).tcp())?,
+        Some(tls) => server.listen("parlor", listener, move || {
+            service!(ws, state).rustls_0_23(tls.clone())
+        })?,
+    };
+    Ok(server.run())
 }
 
 impl Running {

@@ -1,15 +1,22 @@
 //! Events packed for the socket: once per event, shared by all its receivers.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, OnceLock},
+};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use parlor_schema::{
     Event, EventKind, RoomId, Seq, UserId,
     event::{MemberContent, RoomUpdatedContent, Viewer},
-    limits::{RING_BYTES_MAX, RING_EVENTS_MAX},
+    limits::{JOINED_BYTES_MAX, RING_BYTES_MAX, RING_EVENTS_MAX},
 };
+use xxhash_rust::xxh3::xxh3_64;
 
-use crate::ports::Wire;
+use crate::{
+    coded::Coded,
+    ports::{Coding, Wire},
+};
 
 /// Whom an event puts out of the room, at its own position.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,9 +55,9 @@ pub struct Packet {
     /// The event.
     pub event: Arc<Event>,
     /// The frame for everyone but the sender.
-    pub public: Bytes,
+    pub public: Coded,
     /// The frame for the sender's own sessions, with `client_msg_id`.
-    pub own: Bytes,
+    pub own: Coded,
     /// Whom it puts out.
     pub evicts: Evicts,
 }
@@ -60,8 +67,8 @@ impl Packet {
     #[must_use]
     pub fn new(room: RoomId, event: Arc<Event>, wire: &dyn Wire) -> Self {
         Self {
-            public: wire.text(&event.frame(room, Viewer::Other)),
-            own: wire.text(&event.frame(room, Viewer::Sender)),
+            public: Coded::new(wire.text(&event.frame(room, Viewer::Other))),
+            own: Coded::new(wire.text(&event.frame(room, Viewer::Sender))),
             evicts: Evicts::of(&event),
             event,
         }
@@ -75,7 +82,7 @@ impl Packet {
 
     /// Returns the frame for `user`.
     #[must_use]
-    pub fn for_user(&self, user: &UserId) -> &Bytes {
+    pub fn for_user(&self, user: &UserId) -> &Coded {
         if self.event.sender == *user {
             &self.own
         } else {
@@ -84,7 +91,25 @@ impl Packet {
     }
 
     fn weight(&self) -> usize {
-        self.event.weight() + self.public.len() + self.own.len()
+        self.event.weight() + self.public.plain_len() + self.own.plain_len()
+    }
+}
+
+/// A user as one of 64 bits: who is not among the bits of some users is not among the users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Marks(u64);
+
+impl Marks {
+    /// Marks one user.
+    #[must_use]
+    pub fn of(user: &UserId) -> Self {
+        Self(1 << (xxh3_64(user.as_str().as_bytes()) % 64))
+    }
+
+    /// Tells whether a user with these marks may be among those with the others.
+    #[must_use]
+    pub const fn may_meet(self, others: Self) -> bool {
+        self.0 & others.0 != 0
     }
 }
 
@@ -95,6 +120,78 @@ pub struct Batch {
     pub room: RoomId,
     /// The events; never empty.
     pub packets: Vec<Packet>,
+    senders: Marks,
+    joins: Joins,
+    joined: [OnceLock<Bytes>; Coding::ALL.len()],
+}
+
+/// Whether a batch may go to a session as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Joins {
+    /// It changes nothing and fits the lane.
+    Yes,
+    /// Its events are looked at one by one.
+    No,
+}
+
+impl Batch {
+    /// Makes a batch of events in order, at least one.
+    #[must_use]
+    pub fn new(room: RoomId, packets: Vec<Packet>) -> Self {
+        debug_assert!(!packets.is_empty(), "a batch has events");
+        let bytes: usize = packets.iter().map(|packet| packet.public.plain_len()).sum();
+        let plain = packets
+            .iter()
+            .all(|packet| packet.evicts == Evicts::Nobody && !packet.event.kind.changes_room());
+        let fits = packets.len() == 1 || bytes <= JOINED_BYTES_MAX;
+        let senders = packets.iter().fold(Marks::default(), |all, packet| {
+            Marks(all.0 | Marks::of(&packet.event.sender).0)
+        });
+        Self {
+            room,
+            senders,
+            joins: if plain && fits { Joins::Yes } else { Joins::No },
+            packets,
+            joined: [const { OnceLock::new() }; Coding::ALL.len()],
+        }
+    }
+
+    /// Returns the first and the last position.
+    #[must_use]
+    pub fn span(&self) -> Option<(Seq, Seq)> {
+        Some((self.packets.first()?.seq(), self.packets.last()?.seq()))
+    }
+
+    /// Returns all the frames one after the other, for a user who sent none of them; none: they must be looked at one by one.
+    #[must_use]
+    pub fn whole(
+        &self,
+        user: &UserId,
+        marks: Marks,
+        coding: Coding,
+        wire: &dyn Wire,
+    ) -> Option<&Bytes> {
+        let sent = || {
+            marks.may_meet(self.senders)
+                && self
+                    .packets
+                    .iter()
+                    .any(|packet| packet.event.sender == *user)
+        };
+        if self.joins == Joins::No || sent() {
+            return None;
+        }
+        if let [only] = &self.packets[..] {
+            return Some(only.public.bytes(coding, wire));
+        }
+        Some(self.joined[coding as usize].get_or_init(|| {
+            let mut all = BytesMut::new();
+            for packet in &self.packets {
+                all.extend_from_slice(packet.public.bytes(coding, wire));
+            }
+            all.freeze()
+        }))
+    }
 }
 
 /// The last events of a room, packed. Bounded in number and bytes; the oldest go first.

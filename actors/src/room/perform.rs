@@ -236,10 +236,7 @@ impl Room {
         if packets.is_empty() {
             return;
         }
-        let batch = Arc::new(Batch {
-            room: self.id,
-            packets: std::mem::take(packets),
-        });
+        let batch = Arc::new(Batch::new(self.id, std::mem::take(packets)));
         for target in self.interest.values_mut() {
             // When full: the thread is owed a nudge, and its sessions read the room themselves (promise P-4).
             if !target.owed && target.to.try_send(Deliver::Events(batch.clone())).is_err() {

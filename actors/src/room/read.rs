@@ -166,7 +166,7 @@ pub fn page_from_ring(ring: &Ring, after: Seq, bytes: usize, head: Seq) -> Optio
             if left == 0 {
                 break;
             }
-            left = left.saturating_sub(packet.public.len());
+            left = left.saturating_sub(packet.public.plain_len());
             packets.push(packet.clone());
         }
     }

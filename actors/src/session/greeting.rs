@@ -1,6 +1,6 @@
 //! The handshake: from the first frame to `welcome`.
 
-use std::{net::IpAddr, rc::Rc};
+use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 use actix::prelude::*;
 use parlor_schema::{
@@ -10,9 +10,10 @@ use parlor_schema::{
         client::{Caller, Receipt},
         hello::{Device, Hello, Welcome},
     },
-    limits::{HEARTBEAT_MS, NAME_BYTES_MAX},
+    limits::{HEARTBEAT_MS, HELLO_TURN_MS, NAME_BYTES_MAX},
     room::Mode,
 };
+use tokio::sync::SemaphorePermit;
 
 use super::{
     Phase, Session, SessionEnv,
@@ -25,6 +26,7 @@ use crate::{
     line::{Line, Person, Warned},
     ports::Pass,
     registry::Listed,
+    room::packet::Marks,
     subscription::Subscription,
 };
 
@@ -39,6 +41,8 @@ pub struct Greeting {
 
 /// When a user with too many connections should try again.
 const FULL_RETRY_MS: u64 = 60_000;
+/// When a client of a node that has too much to do should try again: between this and twice this.
+const OVERLOADED_RETRY_MS: u64 = 2_000;
 
 /// A `hello` that was not served, and how the connection ends; none: it goes on, and `hello` may be said again.
 pub(super) struct Turned(pub(super) Refusal, pub(super) Option<CloseCode>);
@@ -58,25 +62,35 @@ impl Session {
         let Phase::Greeting(greeting) = std::mem::replace(&mut self.phase, Phase::Between) else {
             return;
         };
+        self.line.greeting.set(true);
         let (env, line, fanout) = (self.env.clone(), self.line.clone(), self.fanout.clone());
         let notices = ctx.address().recipient();
         let again = greeting.clone();
         let work = async move { hear(env, line, fanout, greeting, hello, notices).await };
         // Nothing else is taken meanwhile: what comes behind `hello` waits its turn.
-        ctx.wait(
-            work.into_actor(self)
-                .map(move |greeted, session, ctx| match greeted {
-                    Ok(greeted) => session.greeted(greeted, echo.as_deref(), ctx),
-                    Err(turned) => {
-                        let Turned(refusal, code) = *turned;
-                        session.phase = Phase::Greeting(again);
-                        session.refuse(refusal, echo.as_deref());
-                        if let Some(code) = code {
-                            session.close(code);
-                        }
-                    }
-                }),
-        );
+        ctx.wait(work.into_actor(self).map(move |greeted, session, ctx| {
+            session.line.greeting.set(false);
+            match greeted {
+                Ok(greeted) => session.greeted(greeted, echo.as_deref(), ctx),
+                Err(turned) => {
+                    session.phase = Phase::Greeting(again);
+                    session.turn_away(*turned, echo.as_deref());
+                }
+            }
+        }));
+    }
+
+    fn turn_away(&mut self, Turned(refusal, code): Turned, echo: Option<&str>) {
+        let wait = refusal.retry_after_ms;
+        self.refuse(refusal, echo);
+        match (code, wait) {
+            (Some(CloseCode::Overloaded), Some(wait)) => {
+                let reason = format!("retry_after_ms={wait}");
+                self.line.outlet.close(CloseCode::Overloaded, &reason);
+            }
+            (Some(code), _) => self.close(code),
+            (None, _) => {}
+        }
     }
 
     fn greeted(&mut self, greeted: Greeted, echo: Option<&str>, ctx: &mut Context<Self>) {
@@ -123,14 +137,32 @@ fn away(refusal: Refusal) -> Box<Turned> {
     Box::new(Turned(refusal, Some(CloseCode::Internal)))
 }
 
+/// Waits until this `hello` may be served: few at a time, so that a storm of them delays nobody who is here.
+async fn turn(env: &SessionEnv) -> Result<SemaphorePermit<'_>, Box<Turned>> {
+    let waited = tokio::time::timeout(Duration::from_millis(HELLO_TURN_MS), env.hellos.acquire());
+    match waited.await {
+        Ok(Ok(turn)) if !env.budget.is_over() => Ok(turn),
+        _ => {
+            let retry_after_ms =
+                OVERLOADED_RETRY_MS + env.front.ports.ids.below(OVERLOADED_RETRY_MS);
+            let refusal = Refusal {
+                retry_after_ms: Some(retry_after_ms),
+                ..Refusal::unavailable("the node has too much to do")
+            };
+            Err(Box::new(Turned(refusal, Some(CloseCode::Overloaded))))
+        }
+    }
+}
+
 async fn hear(
-    env: SessionEnv,
+    env: Arc<SessionEnv>,
     line: Rc<Line>,
     fanout: Rc<Fanout>,
     greeting: Greeting,
     hello: Hello,
     notices: Recipient<crate::registry::Notice>,
 ) -> Result<Greeted, Box<Turned>> {
+    let _turn = turn(&env).await?;
     let tokens = Tokens {
         header: greeting.token,
         frame: hello.token.clone(),
@@ -149,6 +181,7 @@ async fn hear(
     let prepared = match tokens.verify(&env).await {
         Ok(pass) => {
             let person = Person {
+                marks: Marks::of(&pass.user_id),
                 user: pass.user_id.clone(),
                 expires_at: pass.expires_at,
                 warned: Warned::No,

@@ -141,7 +141,9 @@ impl Session {
             if packet.seq() != subscription.cursor.get().next() {
                 continue;
             }
-            self.line.outlet.push(packet.for_user(user).clone());
+            let wire = &*self.env.front.ports.wire;
+            let frame = packet.for_user(user).bytes(self.line.coding, wire);
+            self.line.outlet.push(frame.clone());
             subscription.pushed(packet.seq());
             if self.line.watches.get() && packet.event.kind.changes_room() {
                 self.line.recheck.set(true);

@@ -1,0 +1,204 @@
+//! One connection after the handshake: one task that reads, decodes and hands over, until the end.
+
+use std::{
+    cell::RefCell,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use actix::{Recipient, prelude::RecipientRequest};
+use bytes::Bytes;
+use parlor_actors::{
+    line::Line,
+    ports::Coding,
+    session::{Gone, Inbound, Text},
+};
+use parlor_schema::CloseCode;
+use tokio::io::ReadBuf;
+
+use super::{
+    decode::{Compression, Decoder, Incoming, Violation},
+    pack,
+    socket::{Setup, Socket},
+    stream::Stream,
+};
+
+/// Bytes read at a time, into a buffer that all connections of a thread share.
+const READ_BYTES: usize = 16 * 1024;
+/// Messages handed over at a time.
+const MESSAGES_PER_HAND: usize = 32;
+/// Reads after which others on this thread have their turn, however much more there is.
+const READS_PER_TURN: usize = 4;
+
+thread_local! {
+    static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
+
+/// Who takes what a client says.
+pub struct Taker {
+    /// Takes messages; its answer asks for more.
+    pub inbound: Recipient<Inbound>,
+    /// Hears of the end, after all messages.
+    pub gone: Recipient<Gone>,
+}
+
+/// Runs a connection to its end. `first` is what came together with the handshake; `open` names who takes what comes.
+pub async fn run(
+    stream: Stream,
+    first: Bytes,
+    setup: Setup,
+    open: impl FnOnce(Rc<Line>) -> Taker,
+) -> CloseCode {
+    let compression = match setup.coding {
+        Coding::Plain => Compression::Off,
+        Coding::Deflate | Coding::DeflateSmall => Compression::On,
+    };
+    let decoder = Decoder::new(setup.frame_bytes, compression);
+    let socket = Socket::new(stream, setup);
+    let Taker { inbound, gone } = open(socket.line.clone());
+    Connection {
+        socket: socket.clone(),
+        decoder,
+        held: first,
+        inbound,
+        handing: None,
+        ending: None,
+    }
+    .await;
+    let outlet = &socket.line.outlet;
+    // A client that left takes nothing more in.
+    outlet.close(CloseCode::Normal, CloseCode::Normal.reason());
+    socket.end();
+    let _ = gone.send(Gone).await;
+    outlet.closing().map_or(CloseCode::Normal, |end| end.code)
+}
+
+struct Connection {
+    socket: Rc<Socket>,
+    decoder: Decoder,
+    /// Read, and not decoded yet: more messages than are handed over at a time.
+    held: Bytes,
+    inbound: Recipient<Inbound>,
+    /// What the session was handed and has not taken (W-3).
+    handing: Option<Pin<Box<RecipientRequest<Inbound>>>>,
+    /// How it ends once that is taken.
+    ending: Option<CloseCode>,
+}
+
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.socket.attend(cx.waker());
+        for _ in 0..READS_PER_TURN {
+            if self.socket.is_over() {
+                return Poll::Ready(());
+            }
+            if let Some(handing) = &mut self.handing {
+                let taken = ready!(handing.as_mut().poll(cx));
+                self.handing = None;
+                if taken.is_err() {
+                    self.close(CloseCode::Internal);
+                }
+            }
+            if let Some(code) = self.ending.take() {
+                self.close(code);
+            }
+            if self.socket.line.outlet.is_closing() {
+                // Reads and forgets until the client has gone too, or its time is over: a close with unread bytes would be a
+                // reset, and the client might never see why.
+                if ready!(self.read(cx, |_, _| {})).is_break() {
+                    return Poll::Ready(());
+                }
+            } else if self.held.is_empty() {
+                if ready!(self.read(cx, Self::take)).is_break() {
+                    return Poll::Ready(());
+                }
+            } else {
+                let held = std::mem::take(&mut self.held);
+                self.take(&held);
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Connection {
+    /// Reads once; the end, or an error, breaks.
+    fn read(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&mut Self, &[u8]),
+    ) -> Poll<std::ops::ControlFlow<()>> {
+        READ.with_borrow_mut(|buffer| {
+            let mut into = ReadBuf::new(buffer);
+            let read = self.socket.stream().borrow_mut().poll_read(cx, &mut into);
+            match ready!(read) {
+                Ok(()) if into.filled().is_empty() => Poll::Ready(std::ops::ControlFlow::Break(())),
+                Ok(()) => {
+                    take(self, into.filled());
+                    Poll::Ready(std::ops::ControlFlow::Continue(()))
+                }
+                Err(_) => Poll::Ready(std::ops::ControlFlow::Break(())),
+            }
+        })
+    }
+
+    /// Decodes, answers pings, and hands messages over; what is too much for one hand is held.
+    fn take(&mut self, mut input: &[u8]) {
+        let line = self.socket.line.clone();
+        let (mut texts, mut answered) = (Vec::new(), 0);
+        while texts.len() + answered < MESSAGES_PER_HAND {
+            match self.decoder.decode(&mut input) {
+                Ok(None) => break,
+                Ok(Some(incoming)) => {
+                    line.last_in.set(self.socket.now_ms());
+                    match incoming {
+                        Incoming::Text(text) => texts.push(Text::Json(text)),
+                        Incoming::Binary(bytes) => texts.push(Text::Binary(bytes)),
+                        Incoming::Ping(payload) => {
+                            answered += 1;
+                            line.outlet.push(pack::pong(&payload));
+                        }
+                        Incoming::Pong => answered += 1,
+                        Incoming::Close(_) => {
+                            self.ending = Some(CloseCode::Normal);
+                            break;
+                        }
+                    }
+                }
+                Err(violation) => {
+                    self.ending = Some(close_code(violation));
+                    break;
+                }
+            }
+        }
+        if self.decoder.is_midway() {
+            if line.partial_since.get().is_none() {
+                line.partial_since.set(Some(self.socket.now_ms()));
+            }
+        } else {
+            line.partial_since.set(None);
+        }
+        if !input.is_empty() && self.ending.is_none() {
+            self.held = Bytes::copy_from_slice(input);
+        }
+        if !texts.is_empty() {
+            self.handing = Some(Box::pin(self.inbound.send(Inbound(texts))));
+        }
+    }
+
+    fn close(&self, code: CloseCode) {
+        self.socket.line.outlet.close(code, code.reason());
+    }
+}
+
+const fn close_code(violation: Violation) -> CloseCode {
+    match violation {
+        Violation::Protocol(_) => CloseCode::Protocol,
+        Violation::Data => CloseCode::InvalidUtf8,
+        Violation::TooLarge => CloseCode::TooLarge,
+    }
+}

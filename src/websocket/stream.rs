@@ -1,0 +1,84 @@
+//! The bytes under a connection: TCP, or TLS over it.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use actix_rt::net::TcpStream;
+use actix_tls::accept::rustls_0_23::TlsStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What a connection runs over.
+pub enum Stream {
+    /// As it is.
+    Plain(TcpStream),
+    /// Encrypted.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Self {
+        Self::Plain(stream)
+    }
+}
+
+impl From<TlsStream<TcpStream>> for Stream {
+    fn from(stream: TlsStream<TcpStream>) -> Self {
+        Self::Tls(Box::new(stream))
+    }
+}
+
+impl Stream {
+    /// Has small frames sent at once rather than wait for an acknowledgement (Nagle).
+    ///
+    /// # Errors
+    /// The socket refused; it is only slower then.
+    pub(super) fn set_nodelay(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.set_nodelay(true),
+            Self::Tls(stream) => stream.get_ref().0.set_nodelay(true),
+        }
+    }
+
+    /// Reads what there is.
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, into),
+            Self::Tls(stream) => Pin::new(&mut ***stream).poll_read(cx, into),
+        }
+    }
+
+    /// Writes what it takes of `parts`.
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Self::Tls(stream) => Pin::new(&mut ***stream).poll_write_vectored(cx, parts),
+        }
+    }
+
+    /// Sends on what encryption still holds.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Tls(stream) => Pin::new(&mut ***stream).poll_flush(cx),
+        }
+    }
+
+    /// Says that nothing more will be written.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(&mut ***stream).poll_shutdown(cx),
+        }
+    }
+}
