@@ -184,6 +184,10 @@ fn wanted(hello: &Hello, positions: &BTreeMap<RoomId, Seq>, own: &[Room]) -> Vec
 
 /// Writes the device down, when it says something new.
 pub(super) async fn remember_device(env: &SessionEnv, caller: &Caller, device: Device) {
+    if device.name.is_none() && device.platform.is_none() {
+        // There is nothing to know about it.
+        return;
+    }
     let ports = &env.front.ports;
     let known = ports
         .directory
