@@ -213,6 +213,7 @@ impl Line {
             self.next_ping.set(now_ms + HEARTBEAT_MS);
             self.outlet.push(wire.ping());
         }
+        self.outlet.rest();
         if self.has_work() {
             self.awake.set(false);
             self.wake();

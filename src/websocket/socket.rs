@@ -25,8 +25,6 @@ use super::{flush, stream::Stream};
 pub(super) const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// Frames in one write.
 const WRITE_FRAMES: usize = 64;
-/// Frames an idle connection keeps room for: the busy one allocates nothing, the idle one little.
-const KEPT_FRAMES: usize = 4;
 
 /// What a socket needs to begin.
 pub struct Setup {
@@ -205,9 +203,7 @@ impl Socket {
             self.line.wake();
         }
         if writing.is_empty() {
-            if writing.capacity() > KEPT_FRAMES {
-                *writing = VecDeque::new();
-            }
+            *writing = VecDeque::new();
             if let Some(closing) = outlet.closing()
                 && !self.close_sent.replace(true)
             {

@@ -268,6 +268,12 @@ impl State {
         self.devices.is_empty() && self.watchers.is_empty()
     }
 
+    /// Tells whether anybody watches.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        !self.watchers.is_empty()
+    }
+
     fn attach(
         &mut self,
         session: SessionId,

@@ -155,8 +155,8 @@ pub(super) async fn prepare(
     list::cut(&mut rooms, &mut next, WELCOME_ROOMS_MAX);
     for room in &mut rooms {
         live.put_mode(room);
-        live.greeted.insert(room.room_id, room.head);
     }
+    live.greeted = rooms.iter().map(|room| (room.room_id, room.head)).collect();
     prepared.rooms = rooms;
     prepared.next = next.map(|room| room.to_string());
     Ok(prepared)
