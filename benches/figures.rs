@@ -215,7 +215,7 @@ impl Bound {
 
 /// Prints a ratio with its range, and whether it keeps to its bound.
 pub(crate) fn print_ratio(what: &str, [middle, least, most]: [f64; 3], bound: Option<Bound>) {
-    print!("{what}: {middle:.2} ({least:.2} to {most:.2})");
+    print!("{what}: {middle:.3} ({least:.2} to {most:.2})");
     match bound {
         Some(bound) => println!(", {}", bound.verdict(middle)),
         None => println!(),

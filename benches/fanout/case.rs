@@ -8,11 +8,11 @@ use std::net::SocketAddr;
 use uuid::Uuid;
 
 use super::{
-    board::TEXT_BYTES,
     crowd::{Crowd, Shape},
     ruler::Ruler,
 };
 use crate::{
+    board::TEXT_BYTES,
     client,
     figures::{self, Bound, Series, print_head, print_ratio, setting},
     node::{Node, Store},

@@ -19,8 +19,8 @@ use tokio::{
     task::{JoinHandle, spawn_local},
 };
 
-use super::board::{Board, Reader, TEXT_BYTES, message};
 use crate::{
+    board::{Board, Reader, TEXT_BYTES, message},
     figures::{Meter, Round, Times},
     wire::{self, Wire},
 };

@@ -22,10 +22,8 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{
-    board::{TEXT_BYTES, message, rename},
-    crowd::Shape,
-};
+use super::crowd::Shape;
+use crate::board::{TEXT_BYTES, message, rename};
 
 /// Frames joined at most into one write.
 const CORK_FRAMES: usize = 256;

@@ -1,6 +1,11 @@
 //! What the receivers of a case find in what they read, and when a message has reached all of them.
 //!
 //! Invariant BB-1: each receiver finds the messages of each publisher of its room once and in order, or the bench fails.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "a bench, and each binary uses a part"
+)]
 
 use std::{
     cell::{Cell, RefCell},
