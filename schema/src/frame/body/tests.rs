@@ -62,6 +62,18 @@ fn other_bodies_are_made_compact() {
 }
 
 #[test]
+fn strings_are_written_as_the_json_library_writes_them() {
+    for c in ('\0'..='\u{80}').chain(['é', '😀']) {
+        for before in 0..70 {
+            let text = format!("{}{c}é{c}{c}", "x".repeat(before));
+            let mut written = String::new();
+            push_string(&mut written, &text);
+            assert_eq!(written, serde_json::to_string(&text).unwrap());
+        }
+    }
+}
+
+#[test]
 fn the_size_is_that_of_the_kept_text() {
     let said = body(r#"{ "text": "\u0061" }"#);
     assert_eq!(said.check(12), Ok(()));
@@ -153,7 +165,7 @@ fn spell(value: &Value, turns: &mut impl Iterator<Item = u8>, out: &mut String) 
         Value::String(text) => {
             out.push('"');
             for c in text.chars() {
-                if matches!(c, '"' | '\\' | '\0'..='\u{1f}') || turn() % 4 == 0 {
+                if matches!(c, '"' | '\\' | '\0'..='\u{1f}') || turn().is_multiple_of(4) {
                     let mut units = [0; 2];
                     for unit in c.encode_utf16(&mut units) {
                         out.push_str(&format!("\\u{unit:04x}"));
@@ -179,7 +191,7 @@ fn spell(value: &Value, turns: &mut impl Iterator<Item = u8>, out: &mut String) 
             out.push('{');
             for (index, (name, value)) in fields.into_iter().enumerate() {
                 out.push_str(if index > 0 { "," } else { "" });
-                if turns.next().unwrap_or_default() % 8 == 0 {
+                if turns.next().unwrap_or_default().is_multiple_of(8) {
                     // The last of equal names counts.
                     spell(&Value::from(name.as_str()), turns, out);
                     out.push_str(":[1],");
