@@ -19,7 +19,7 @@ mod wire;
 
 use std::time::Duration;
 
-use parlor_schema::limits::{LANE_BYTES_MAX, WRITE_BYTES};
+use parlor_schema::limits::LANE_BYTES_MAX;
 use tokio::task::LocalSet;
 
 use case::{Case, Entrant, Kind, Served, disperse};
@@ -36,8 +36,8 @@ const UNDER_WAY: usize = 64;
 /// What fills the sockets that are never read: more than a kernel holds for one (4 MiB of `tcp_wmem`) and a lane.
 const FILL_MESSAGES: usize = 300;
 const FILL_BYTES: usize = 16_000;
-/// Bytes that a node may hold for a socket that takes none: a full lane, what the socket took of it, and the frames that filled both.
-const HELD_BYTES_MAX: usize = LANE_BYTES_MAX + WRITE_BYTES + 2 * (FILL_BYTES + 1_000);
+/// Bytes that a node may hold for a socket that takes none: a full lane, and the frame that filled it.
+const HELD_BYTES_MAX: usize = LANE_BYTES_MAX + FILL_BYTES + 1_000;
 /// Time in which a node's gauges follow.
 const GAUGES_WITHIN: Duration = Duration::from_millis(2_500);
 
