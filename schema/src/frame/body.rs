@@ -377,7 +377,7 @@ impl Writer {
 /// Appends a string as JSON, in as few bytes as it can be.
 fn push_string(out: &mut String, text: &str) {
     /// Bytes that are looked at together.
-    const STEP: usize = 32;
+    const STEP: usize = 64;
     out.push('"');
     let mut from = 0;
     for (start, bytes) in (0..).step_by(STEP).zip(text.as_bytes().chunks(STEP)) {
