@@ -112,7 +112,10 @@ impl Log {
         }
         let last = last.unwrap_or(done).max(done);
         if let Some(later) = later(&id, &bytes, end, last) {
-            let why = format!("group {} is damaged, though group {later} is there", last + 1);
+            let why = format!(
+                "group {} is damaged, though group {later} is there",
+                last + 1
+            );
             return Err(damaged(why));
         }
         match newest {
@@ -149,7 +152,7 @@ impl Log {
         debug_assert!(!self.doubt && self.fits(group), "O-3");
         let bytes = group.seal(&self.id, number);
         self.doubt = true;
-        self.backend.write(self.end as u64, &bytes)?;
+        self.backend.write(self.end as u64, bytes)?;
         self.backend.sync_data()?;
         self.doubt = false;
         self.end += bytes.len();

@@ -38,7 +38,10 @@ impl<B: StorageBackend> Part<B> {
 impl<B: StorageBackend> StorageBackend for Part<B> {
     fn len(&self) -> io::Result<u64> {
         let end = self.whole.len()?;
-        Ok(self.to.map_or(end, |to| end.min(to)).saturating_sub(self.from))
+        Ok(self
+            .to
+            .map_or(end, |to| end.min(to))
+            .saturating_sub(self.from))
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {

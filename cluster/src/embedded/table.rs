@@ -287,12 +287,111 @@ impl Rows for WriteTables<'_> {
 
 /// Tells whether the ends of a range are crossed, over which redb and the recent rows would panic.
 fn is_crossed(range: &KeyRange) -> bool {
-    let (
-        Bound::Included(from) | Bound::Excluded(from),
-        Bound::Included(to) | Bound::Excluded(to),
-    ) = range
+    let (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) =
+        range
     else {
         return false;
     };
     from >= to && !matches!(range, (Bound::Included(a), Bound::Included(b)) if a == b)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use redb::{Database, ReadableDatabase as _, backends::InMemoryBackend};
+
+    use super::*;
+
+    type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+
+    struct Dice(u64);
+
+    impl Dice {
+        fn below(&mut self, bound: u8) -> u8 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 >> 32) as u8 % bound
+        }
+
+        fn key(&mut self) -> Vec<u8> {
+            (0..1 + self.below(2)).map(|_| self.below(5)).collect()
+        }
+
+        fn bound(&mut self) -> Bound<Vec<u8>> {
+            match self.below(3) {
+                0 => Bound::Unbounded,
+                1 => Bound::Included(self.key()),
+                _ => Bound::Excluded(self.key()),
+            }
+        }
+    }
+
+    /// Puts some rows into a database and some changes over them; the model holds what a view of commit 1 sees.
+    fn made(dice: &mut Dice) -> (Database, Arc<Recent>, Model) {
+        let database = Database::builder()
+            .create_with_backend(InMemoryBackend::new())
+            .unwrap();
+        let (recent, mut model) = (Recent::new(0), Model::new());
+        let txn = database.begin_write().unwrap();
+        {
+            let mut rows = txn.open_table(Table::Users.definition()).unwrap();
+            for n in 0..dice.below(12) {
+                let (key, row) = (dice.key(), vec![n]);
+                rows.insert(key.as_slice(), row.as_slice()).unwrap();
+                model.insert(key, row);
+            }
+        }
+        txn.commit().unwrap();
+        for n in 0..dice.below(12) {
+            let (key, row) = (dice.key(), vec![100 + n]);
+            match dice.below(4) {
+                0 => {
+                    recent.put(Table::Users, &key, None, 1);
+                    model.remove(&key);
+                }
+                1 => recent.put(Table::Users, &key, Some(&row), 2),
+                _ => {
+                    recent.put(Table::Users, &key, Some(&row), 1);
+                    model.insert(key, row);
+                }
+            }
+        }
+        (database, Arc::new(recent), model)
+    }
+
+    #[test]
+    fn recent_rows_lie_over_the_database_in_order() {
+        for seed in 1..600 {
+            let mut dice = Dice(seed);
+            let (database, recent, model) = made(&mut dice);
+            let txn = database.begin_read().unwrap();
+            let mut tables = ReadTables::new(txn, recent, 1);
+            for (order, range) in [Order::Rising, Order::Falling]
+                .into_iter()
+                .flat_map(|order| [(); 8].map(|()| (order, (dice.bound(), dice.bound()))))
+            {
+                let mut wanted: Vec<_> = model
+                    .iter()
+                    .filter(|(key, _)| std::ops::RangeBounds::contains(&range, *key))
+                    .map(|(key, row)| (key.clone(), row.clone()))
+                    .collect();
+                if order == Order::Falling {
+                    wanted.reverse();
+                }
+                let mut found = Vec::new();
+                let mut each = |key: &[u8], row: &[u8]| {
+                    found.push((key.to_vec(), row.to_vec()));
+                    Ok(ControlFlow::Continue(()))
+                };
+                let text = format!("seed {seed}: {order:?} {range:?}");
+                tables.scan(Table::Users, range, order, &mut each).unwrap();
+                assert_eq!(found, wanted, "{text}");
+            }
+            for key in (0..20).map(|_| dice.key()) {
+                let found = tables.get(Table::Users, &key).unwrap();
+                assert_eq!(found.as_ref(), model.get(&key), "seed {seed}: {key:?}");
+            }
+        }
+    }
 }

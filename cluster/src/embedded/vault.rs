@@ -338,10 +338,7 @@ pub(super) fn unpanicked<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 /// Runs a step on a database that is being opened.
-fn checked<T>(
-    file: &Path,
-    step: impl FnOnce() -> Result<T, Fault>,
-) -> Result<T, OpenError> {
+fn checked<T>(file: &Path, step: impl FnOnce() -> Result<T, Fault>) -> Result<T, OpenError> {
     match unpanicked(step) {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(Fault::Engine(error))) => Err(OpenError::engine(file, error)),
@@ -357,11 +354,13 @@ fn start(medium: &Medium, database: &Database) -> Result<(Log, Recent), OpenErro
     let recent = Recent::new(marks.commit);
     let backend = medium.open_log()?;
     let log = match marks.log {
-        LogMark::Open(id) => Log::resume(file_log, backend, id, marks.commit, &mut |number, rows| {
-            recent.put_all(rows, number)?;
-            recent.publish(number);
-            Ok(())
-        })?,
+        LogMark::Open(id) => {
+            Log::resume(file_log, backend, id, marks.commit, &mut |number, rows| {
+                recent.put_all(rows, number)?;
+                recent.publish(number);
+                Ok(())
+            })?
+        }
         LogMark::Shut => {
             let mut id = [0; ID_BYTES];
             id.copy_from_slice(&RandomIds::new().secret()[..ID_BYTES]);
