@@ -1,7 +1,7 @@
 //! The bytes that wait for sockets: what a node may hold in all, and how each thread keeps its part of the account.
 //!
 //! Invariants:
-//! - LE-1: what outlets hold is on their thread's account at once, and on the node's within [`STEP_BYTES`] and a tick of the wheel.
+//! - LE-1: what outlets hold is on their thread's account at once, and on the node's within `STEP_BYTES` and a tick of the wheel.
 //! - LE-2: above the node's limit every session has the small lane only ([`LANE_BYTES_SCARCE`]), so that more readers that do not read cost
 //!   a cursor each and little else.
 //!
