@@ -210,6 +210,48 @@ async fn a_flipped_bit_in_the_log_is_noticed() {
     assert!(last < 30, "{last} of 300 not noticed");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_sees_a_commit_before_it_is_synced() {
+    let (database, log) = disks(9);
+    let store = open(&database, &log, LOG);
+    let id = room();
+    let given = events(1, 4);
+    let first = store.append(id, Seq::ZERO, given[..2].to_vec());
+    first.await.unwrap();
+    let stall = log.stall();
+    let second = store.append(id, Seq::new(2), given[2..].to_vec());
+    for _ in 0..1000 {
+        if log.unsynced() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(log.unsynced(), "nothing was written");
+    assert_eq!(whole(&*store, id).await.unwrap(), given[..2]);
+    drop(stall);
+    assert_eq!(second.await.unwrap(), Append::Appended);
+    assert_eq!(whole(&*store, id).await.unwrap(), given);
+}
+
+#[tokio::test]
+async fn what_is_removed_is_gone_from_the_database_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (id, ana) = (room(), name("ana"));
+    for there in [true, false, true, true, false, false] {
+        // Each time in a database that took everything over at the end.
+        let store = EmbeddedStore::open(folder.path()).unwrap();
+        match there {
+            true => store.index(id, vec![ana.clone()]).await.unwrap(),
+            false => store.unindex(id, vec![ana.clone()]).await.unwrap(),
+        }
+        store.close();
+        let store = EmbeddedStore::open(folder.path()).unwrap();
+        let rooms = store.rooms_of(&ana, None, 9).await.unwrap().rooms;
+        assert_eq!(!rooms.is_empty(), there);
+        store.close();
+    }
+}
+
 /// Waits until the store has opened its files again.
 async fn healed(store: &EmbeddedStore, id: RoomId) -> Vec<Event> {
     for _ in 0..1000 {
@@ -302,6 +344,19 @@ async fn a_full_disk_behind_a_full_log_loses_nothing() {
         assert_eq!(store.head(id).await.unwrap().get(), head);
     }
     assert!(head > 5, "{head}: the log took nothing");
+    // What is small may still have room in the log, before and after what was refused.
+    for _ in 0..20 {
+        let small = vec![event(head + 1, "small")];
+        if let Ok(Append::Appended) = store.append(id, Seq::new(head), small).await {
+            head += 1;
+        }
+        let large = vec![event(head + 1, &text)];
+        let refused = store.append(id, Seq::new(head), large).await;
+        assert!(
+            matches!(refused, Err(StoreError::Unavailable(_))),
+            "{refused:?}"
+        );
+    }
     // Still readable, whatever the disk refuses.
     assert_eq!(whole(&*store, id).await.unwrap().len() as u64, head);
     store.close();
