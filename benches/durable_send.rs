@@ -1,4 +1,4 @@
-//! From a send to its ack through a real WebSocket, one sender and 64 senders in rooms of their own, beside the embedded store's own
+//! From a send to its ack through a real WebSocket, one sender and 50 senders in rooms of their own, beside the embedded store's own
 //! commit and beside a bare loop that appends the same bytes to a file, syncs and answers.
 //!
 //! Owns the bare loop, the senders and the rounds. What is inside the timed part stands in `README.md`.
@@ -8,8 +8,10 @@
 //! - BD-2: all cases of a round write to files in the same folder, and each writer waits for its answer before it goes on.
 #![allow(clippy::unwrap_used, reason = "a bench")]
 
+mod client;
 mod figures;
 mod node;
+mod usage;
 mod wire;
 
 use std::{
@@ -38,8 +40,8 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use figures::{Round, Series, Times, fail_at_once, print_head, print_ratio, setting};
-use node::Node;
+use figures::{Bound, Meter, Round, Series, Times, fail_at_once, print_head, print_ratio, setting};
+use node::{Node, Store};
 use wire::Wire;
 
 /// Bytes of each message's text.
@@ -57,8 +59,8 @@ struct Sender {
 impl Sender {
     async fn connect(node: &Node, user: String) -> Self {
         let users = [user];
-        let room = node.room(&users).await;
-        let wire = node.session(&users[0]).await;
+        let room = client::room(node.addr, &users).await;
+        let wire = client::session(node.addr, &users[0]).await;
         // The room's creation is its first event.
         Self {
             wire,
@@ -70,7 +72,7 @@ impl Sender {
     async fn send(&mut self) {
         let text = "x".repeat(TEXT_BYTES);
         let payload = json!({ "room_id": self.room, "body": { "text": text } });
-        let ack = node::ask(&mut self.wire, "message.send", payload).await;
+        let ack = client::ask(&mut self.wire, "message.send", payload).await;
         self.head += 1;
         assert_eq!(ack["seq"], self.head, "BD-1");
     }
@@ -214,14 +216,14 @@ fn runtime() -> tokio::runtime::Runtime {
 /// The bare primitive without a socket or another thread.
 fn append_and_sync(file: &mut File, slice: Duration) -> Round {
     let (record, mut times) = (record(), Times::new());
-    let start = Instant::now();
+    let (meter, start) = (Meter::start(None), Instant::now());
     while start.elapsed() < slice {
         let one = Instant::now();
         file.write_all(&record).unwrap();
         file.sync_data().unwrap();
         times.add(one.elapsed());
     }
-    times.round(1, start.elapsed())
+    meter.round(&times, 1)
 }
 
 /// Has every writer do `step` again and again for the length of a slice, all at the same time.
@@ -230,7 +232,7 @@ async fn slice<W: 'static>(
     slice: Duration,
     step: impl AsyncFn(&mut W) + Copy + 'static,
 ) -> Round {
-    let start = Instant::now();
+    let (meter, start) = (Meter::start(None), Instant::now());
     let tasks: Vec<_> = writers
         .drain(..)
         .map(|mut writer| {
@@ -251,7 +253,7 @@ async fn slice<W: 'static>(
         all.join(&times);
         writers.push(writer);
     }
-    all.round(1, start.elapsed())
+    meter.round(&all, 1)
 }
 
 /// Everything that writes, one set for each number of writers.
@@ -312,17 +314,23 @@ impl Set {
         }
     }
 
-    fn print_ratios(&self) {
+    /// Prints the ratios; `bounds` are those of median and rate to the bare loop.
+    fn print_ratios(&self, [p50_bound, rate_bound]: [Option<Bound>; 2]) {
         let [sends, store, bare] = &self.series;
         let p50 = |round: &Round| round.p50;
         let rate = |round: &Round| round.rate;
-        for base in [store, bare] {
-            let what = format!("{} / {}", sends.name, base.name);
-            print_ratio(&format!("{what}, p50"), sends.ratio(base, p50));
-            print_ratio(&format!("{what}, rate"), sends.ratio(base, rate));
-        }
+        let what = format!("{} / {}", sends.name, bare.name);
+        print_ratio(&format!("{what}, p50"), sends.ratio(bare, p50), p50_bound);
+        print_ratio(
+            &format!("{what}, rate"),
+            sends.ratio(bare, rate),
+            rate_bound,
+        );
+        let what = format!("{} / {}", sends.name, store.name);
+        print_ratio(&format!("{what}, p50"), sends.ratio(store, p50), None);
+        print_ratio(&format!("{what}, rate"), sends.ratio(store, rate), None);
         let what = format!("{} / {}, p50", store.name, bare.name);
-        print_ratio(&what, store.ratio(bare, p50));
+        print_ratio(&what, store.ratio(bare, p50), None);
     }
 
     fn heads(&self) -> Vec<(RoomId, Seq)> {
@@ -333,11 +341,15 @@ impl Set {
 
 async fn bench() {
     // One room is the other set, whose sender is named after the number too.
-    let rooms = setting("PARLOR_BENCH_ROOMS", 64).max(2);
+    let rooms = setting("PARLOR_BENCH_ROOMS", 50).max(2);
     let rounds = setting("PARLOR_BENCH_ROUNDS", 13);
     let length = Duration::from_millis(setting("PARLOR_BENCH_SLICE_MS", 400) as u64);
     let folder = tempfile::tempdir_in(figures::disk()).unwrap();
-    let node = Node::start(folder.path(), setting("PARLOR_BENCH_WORKERS", 1));
+    let node = Node::start(
+        folder.path(),
+        Store::Embedded,
+        setting("PARLOR_BENCH_WORKERS", 1),
+    );
     let store = EmbeddedStore::open(&folder.path().join("own")).unwrap();
     let bare_addr = start_bare(folder.path().join("bare"));
     let mut file = File::create(folder.path().join("file")).unwrap();
@@ -362,13 +374,13 @@ async fn bench() {
     for series in one.series.iter().chain(&many.series).chain([&alone]) {
         series.print();
     }
-    one.print_ratios();
-    many.print_ratios();
+    one.print_ratios([Some(Bound::AtMost(2.0)), None]);
+    many.print_ratios([None, Some(Bound::AtLeast(0.4))]);
     let heads = [one.heads(), many.heads()].concat();
     drop((one, many));
     // The folder lasts until it has been read.
     let left = node.stop();
-    check(&node::data(&left), &heads).await;
+    check(&node::data(left.path()), &heads).await;
 }
 
 /// Reads what the node left on disk (BD-1).

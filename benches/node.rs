@@ -1,6 +1,7 @@
-//! A node in this process for a bench: the real server, its embedded store in a folder of its own, tokens of an outside issuer.
+//! A node for a bench: the real server over the embedded store or one in memory, in this process; [`crate::process`] runs the same in
+//! a process of its own.
 //!
-//! Owns the node's thread and folder. Every limit on rates and connections is off.
+//! Owns the node's thread and folder. Tokens are an outside issuer's; every limit on rates and connections is off.
 //! Deliberately absent: accounts, whose password hashing would take longer than the bench.
 #![allow(
     dead_code,
@@ -15,20 +16,69 @@ use std::{
     sync::mpsc,
 };
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use parlor::wiring::{self, Stores};
+use parlor_cluster::MemoryStore;
 use parlor_config::{AuthMode, Settings};
-use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
-use crate::wire::Wire;
+use crate::client::KEY;
 
-const KEY: &[u8] = b"a shared secret of a bench, 64 bytes long so that nobody complains";
-/// 2100-01-01, in seconds: no session of a bench ends by its token.
-const EXPIRES: u64 = 4_102_444_800;
-/// Users that one frame may name.
-const USERS_PER_FRAME: usize = 100;
+/// Where a node keeps its rooms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Store {
+    /// In its embedded store, on disk and synced before each answer.
+    Embedded,
+    /// In memory: the store costs next to nothing.
+    Memory,
+}
+
+/// What a node is started with.
+pub(crate) struct Plan {
+    pub(crate) store: Store,
+    pub(crate) workers: usize,
+    pub(crate) folder: PathBuf,
+}
+
+impl Plan {
+    fn settings(&self) -> Settings {
+        let key = self.folder.join("issuer.key");
+        std::fs::write(&key, KEY).unwrap();
+        let mut settings = Settings::default();
+        settings.storage.path = data(&self.folder);
+        settings.server.listen = "127.0.0.1:0".parse().unwrap();
+        settings.server.workers = NonZeroUsize::new(self.workers);
+        settings.auth.mode = AuthMode::Jwt;
+        settings.auth.jwt.key_file = Some(key);
+        settings.auth.jwt.algorithms = vec![parlor_config::Algorithm::HS256];
+        settings.limits.sends_per_s = 0;
+        settings.limits.connections_per_user = 0;
+        settings.limits.connections_per_ip = 0;
+        settings
+    }
+
+    /// Runs a node on this thread until `stopped` comes; `ready` hears its address.
+    pub(crate) fn run(&self, ready: impl FnOnce(SocketAddr), stopped: oneshot::Receiver<()>) {
+        let (settings, store) = (self.settings(), self.store);
+        actix_rt::System::new().block_on(async move {
+            let running = match store {
+                Store::Embedded => wiring::start(settings).await,
+                Store::Memory => {
+                    let memory = MemoryStore::new();
+                    let stores = Stores {
+                        timeline: memory.clone(),
+                        directory: memory,
+                    };
+                    wiring::start_over(settings, stores).await
+                }
+            }
+            .unwrap();
+            ready(running.address);
+            let _ = stopped.await;
+            running.drain().await;
+        });
+    }
+}
 
 /// A node in this process.
 pub(crate) struct Node {
@@ -40,30 +90,18 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Starts a node whose store is in a new folder inside `parent`.
-    pub(crate) fn start(parent: &Path, workers: usize) -> Self {
+    /// Starts a node whose folder is a new one inside `parent`.
+    pub(crate) fn start(parent: &Path, store: Store, workers: usize) -> Self {
         let folder = tempfile::tempdir_in(parent).unwrap();
-        let key = folder.path().join("issuer.key");
-        std::fs::write(&key, KEY).unwrap();
-        let mut settings = Settings::default();
-        settings.storage.path = data(&folder);
-        settings.server.listen = "127.0.0.1:0".parse().unwrap();
-        settings.server.workers = NonZeroUsize::new(workers);
-        settings.auth.mode = AuthMode::Jwt;
-        settings.auth.jwt.key_file = Some(key);
-        settings.auth.jwt.algorithms = vec![parlor_config::Algorithm::HS256];
-        settings.limits.sends_per_s = 0;
-        settings.limits.connections_per_user = 0;
-        settings.limits.connections_per_ip = 0;
+        let plan = Plan {
+            store,
+            workers,
+            folder: folder.path().to_owned(),
+        };
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = mpsc::channel();
         let thread = std::thread::spawn(move || {
-            actix_rt::System::new().block_on(async move {
-                let running = parlor::wiring::start(settings).await.unwrap();
-                ready.send(running.address).unwrap();
-                let _ = stopped.await;
-                running.drain().await;
-            });
+            plan.run(|addr| ready.send(addr).unwrap(), stopped);
         });
         let addr = started.recv().expect("the node starts");
         Self {
@@ -72,30 +110,6 @@ impl Node {
             stop,
             thread,
         }
-    }
-
-    /// Connects a session of `user`, to whom everything is delivered.
-    pub(crate) async fn session(&self, user: &str) -> Wire {
-        let claims = json!({ "sub": user, "exp": EXPIRES });
-        let key = EncodingKey::from_secret(KEY);
-        let token = encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap();
-        let mut wire = Wire::connect(self.addr).await;
-        let welcome = ask(&mut wire, "hello", json!({ "token": token })).await;
-        assert_eq!(welcome["user_id"], user, "{welcome}");
-        wire
-    }
-
-    /// Makes a group of `users`, the first its owner; answers its id.
-    pub(crate) async fn room(&self, users: &[String]) -> String {
-        let (owner, others) = users.split_first().expect("a room has an owner");
-        let mut wire = self.session(owner).await;
-        let made = ask(&mut wire, "room.create", json!({ "kind": "group" })).await;
-        let room = made["room"]["room_id"].as_str().unwrap().to_owned();
-        for some in others.chunks(USERS_PER_FRAME) {
-            let invited = json!({ "room_id": room, "user_ids": some });
-            ask(&mut wire, "room.invite", invited).await;
-        }
-        room
     }
 
     /// Stops the node, whose clients have gone, and closes its store; answers its folder, which goes when dropped.
@@ -107,34 +121,6 @@ impl Node {
 }
 
 /// Returns where the store is, inside a node's folder.
-pub(crate) fn data(folder: &TempDir) -> PathBuf {
-    folder.path().join("data")
-}
-
-/// Writes a client frame.
-pub(crate) fn frame(kind: &str, msg_id: &str, payload: &Value) -> String {
-    json!({ "type": kind, "msg_id": msg_id, "payload": payload }).to_string()
-}
-
-/// Sends a frame and waits for its reply, which must not be a refusal; answers the payload.
-pub(crate) async fn ask(wire: &mut Wire, kind: &str, payload: Value) -> Value {
-    let msg_id = Uuid::now_v7().to_string();
-    wire.text(&frame(kind, &msg_id, &payload)).await;
-    reply(wire, &msg_id).await
-}
-
-/// Waits for the reply to `msg_id`, which must not be a refusal; answers the payload.
-pub(crate) async fn reply(wire: &mut Wire, msg_id: &str) -> Value {
-    loop {
-        let text = wire.next_text().await;
-        // One's own event carries the same id, and is not worth parsing.
-        if text.starts_with(r#"{"type":"message""#) {
-            continue;
-        }
-        let mut frame: Value = serde_json::from_str(&text).unwrap();
-        if frame["msg_id"] == msg_id {
-            assert_ne!(frame["type"], "error", "{frame}");
-            return frame["payload"].take();
-        }
-    }
+pub(crate) fn data(folder: &Path) -> PathBuf {
+    folder.join("data")
 }

@@ -1,6 +1,6 @@
 //! A WebSocket of a bench's client: as little as RFC 6455 allows, so that the client costs next to nothing.
 //!
-//! Deliberately absent: fragments, compression, checks of what a correct server never does.
+//! Deliberately absent: fragments, inflating what came compressed, checks of what a correct server never does.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 /// The opcodes met (RFC 6455 section 5.2).
@@ -19,6 +19,10 @@ pub(crate) const TEXT: u8 = 0x1;
 pub(crate) const CLOSE: u8 = 0x8;
 pub(crate) const PING: u8 = 0x9;
 const PONG: u8 = 0xA;
+/// Bytes that a socket which is never read takes in.
+const NARROW_BYTES: u32 = 4096;
+/// Bytes a connection keeps room for.
+const HELD_BYTES: usize = 4096;
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// A frame at the beginning of some bytes.
@@ -26,6 +30,8 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 pub(crate) struct Frame {
     /// What it is.
     pub(crate) opcode: u8,
+    /// Whether its payload is compressed (RFC 7692 section 6).
+    pub(crate) is_compressed: bool,
     /// Where its payload starts.
     pub(crate) start: usize,
     /// Where it ends.
@@ -50,6 +56,7 @@ impl Frame {
         let end = start + length;
         (bytes.len() >= end).then_some(Self {
             opcode: first & 0x0f,
+            is_compressed: first & 0x40 != 0,
             start,
             end,
         })
@@ -78,35 +85,64 @@ pub(crate) fn pong() -> Vec<u8> {
     pack(PONG, b"")
 }
 
+/// The request header that offers permessage-deflate.
+pub(crate) const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+
 /// A connected WebSocket.
 pub(crate) struct Wire {
     /// The socket.
     pub(crate) stream: TcpStream,
     /// What was read and not yet taken.
     pub(crate) held: Vec<u8>,
+    /// Whether the server took the offer of permessage-deflate.
+    pub(crate) deflates: bool,
 }
 
 impl Wire {
     /// Connects and shakes hands.
     pub(crate) async fn connect(addr: SocketAddr) -> Self {
-        let mut stream = TcpStream::connect(addr).await.unwrap();
-        stream.set_nodelay(true).unwrap();
+        Self::shake(connect(addr).await, "").await
+    }
+
+    /// Connects and shakes hands; the socket takes few bytes that nobody reads.
+    pub(crate) async fn connect_narrow(addr: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(NARROW_BYTES).unwrap();
+        Self::shake(socket.connect(addr).await.unwrap(), "").await
+    }
+
+    /// Takes a connected socket to which no WebSocket is spoken.
+    pub(crate) fn bare(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            held: Vec::new(),
+            deflates: false,
+        }
+    }
+
+    /// Shakes hands, with `headers` beside what is needed.
+    pub(crate) async fn shake(mut stream: TcpStream, headers: &str) -> Self {
         let request = format!(
-            "GET /v1/ws HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            "GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
         );
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut held = Vec::with_capacity(4096);
+        let mut held = Vec::with_capacity(HELD_BYTES);
         let end = loop {
             assert_ne!(stream.read_buf(&mut held).await.unwrap(), 0, "refused");
             if let Some(at) = held.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
             }
         };
-        let head = String::from_utf8_lossy(&held[..end]).into_owned();
+        let head = std::str::from_utf8(&held[..end]).unwrap();
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        let deflates = head.contains("permessage-deflate");
         held.drain(..end);
-        Self { stream, held }
+        Self {
+            stream,
+            held,
+            deflates,
+        }
     }
 
     /// Sends a text.
@@ -115,8 +151,8 @@ impl Wire {
         self.stream.write_all(&frame).await.unwrap();
     }
 
-    /// Waits for the next text.
-    pub(crate) async fn next_text(&mut self) -> String {
+    /// Waits for the next text, which may be compressed; answers its payload.
+    pub(crate) async fn next(&mut self) -> Vec<u8> {
         loop {
             let Some(frame) = Frame::first(&self.held) else {
                 let read = self.stream.read_buf(&mut self.held).await.unwrap();
@@ -125,10 +161,22 @@ impl Wire {
             };
             let payload: Vec<u8> = self.held.drain(..frame.end).skip(frame.start).collect();
             match frame.opcode {
-                TEXT => return String::from_utf8(payload).unwrap(),
+                TEXT => return payload,
                 PING => self.stream.write_all(&pong()).await.unwrap(),
                 _ => panic!("closed: {}", String::from_utf8_lossy(&payload)),
             }
         }
     }
+
+    /// Waits for the next text, which is not compressed.
+    pub(crate) async fn next_text(&mut self) -> String {
+        String::from_utf8(self.next().await).expect("a text that is not compressed")
+    }
+}
+
+/// Connects a socket.
+pub(crate) async fn connect(addr: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(addr).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
 }

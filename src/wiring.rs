@@ -38,7 +38,7 @@ use parlor_schema::{
     BootId, NodeId,
     frame::hello::WelcomeLimits,
     limits::{HELLOS_MAX, HISTORY_LIMIT_MAX},
-    port::{Clock, Ids, NodeInfo},
+    port::{Clock, Directory, Ids, NodeInfo, Timeline},
 };
 use tokio::sync::Semaphore;
 
@@ -184,16 +184,40 @@ fn node_id(settings: &Settings) -> NodeId {
         .expect("a filtered host name and a port are a name")
 }
 
+/// Where rooms are kept.
+pub struct Stores {
+    /// Their events.
+    pub timeline: Arc<dyn Timeline>,
+    /// Their projections, receipts and devices.
+    pub directory: Arc<dyn Directory>,
+}
+
 /// Starts a node on this thread's actix system, and listens.
 ///
 /// # Errors
 /// Names what is missing (WI-1).
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let base = Base::open(&settings).await?;
-    let metrics = Metrics::new();
-    let ports = Ports {
+    let stores = Stores {
         timeline: base.store.clone(),
         directory: base.store.clone(),
+    };
+    run(&settings, base, stores)
+}
+
+/// Starts a node as [`start`] does, whose rooms are in `stores`; accounts stay in the embedded store.
+///
+/// # Errors
+/// Names what is missing (WI-1).
+pub async fn start_over(settings: Settings, stores: Stores) -> Result<Running, StartError> {
+    run(&settings, Base::open(&settings).await?, stores)
+}
+
+fn run(settings: &Settings, base: Base, stores: Stores) -> Result<Running, StartError> {
+    let metrics = Metrics::new();
+    let ports = Ports {
+        timeline: stores.timeline,
+        directory: stores.directory,
         clock: base.clock.clone(),
         ids: base.ids.clone(),
         bus: base.bus.clone(),
@@ -204,14 +228,14 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let sessions = Arc::new(Sessions::default());
     let env = RoomEnv {
         ports: ports.clone(),
-        rules: rules(&settings),
+        rules: rules(settings),
         sessions: sessions.clone(),
         metrics: metrics.clone(),
     };
     let rooms = Rooms::new(env.clone());
     let presences = Presences::new(
         base.clock.clone(),
-        base.store.clone(),
+        ports.directory.clone(),
         settings.presence.offline_after_ms,
     );
     let rate = settings.limits.send_rate().map(Rate::from);
@@ -225,13 +249,13 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
             sessions,
             cursors: Arc::new(CursorKey::new(&derive(&base.secret, KeyUse::Cursors))),
             node: base.node.node_id.clone(),
-            limits: welcome_limits(&settings),
+            limits: welcome_limits(settings),
             sessions_per_user: settings.limits.connections_per_user as usize,
             drain: drain.clone(),
             budget: budget.clone(),
             hellos: Arc::new(Semaphore::new(HELLOS_MAX)),
         }),
-        admission: Admission::new(admission_limits(&settings), budget),
+        admission: Admission::new(admission_limits(settings), budget),
         deflate: settings.server.deflate,
         allowed_origins: Arc::new(settings.server.allowed_origins.clone()),
         frame_bytes: settings.limits.frame_bytes,
@@ -246,7 +270,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         settings: Arc::new(settings.clone()),
     });
     listen::listen(
-        &settings,
+        settings,
         ws,
         state,
         listen::Held {

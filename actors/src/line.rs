@@ -213,6 +213,7 @@ impl Line {
             self.next_ping.set(now_ms + HEARTBEAT_MS);
             self.outlet.push(wire.ping());
         }
+        self.outlet.rest();
         if self.has_work() {
             self.awake.set(false);
             self.wake();
@@ -270,8 +271,10 @@ mod tests {
     fn tick(line: &Line, now_ms: u64) -> Vec<String> {
         let now = Timestamp::from_millis(i64::try_from(now_ms).unwrap());
         line.tick(now_ms, now, &PlainWire);
-        let mut out = std::collections::VecDeque::new();
-        line.outlet.take(usize::MAX, &mut out);
+        let out = line.outlet.front(Clone::clone).unwrap_or_default();
+        if line.outlet.stalled_since().is_none() {
+            line.outlet.written(line.outlet.pending());
+        }
         out.iter()
             .map(|frame| String::from_utf8(frame.to_vec()).unwrap())
             .collect()

@@ -1,6 +1,6 @@
 //! The way out of a session: two lanes, bounded in bytes, between the actors and the socket of one connection.
 //!
-//! Thread-local: the session, its thread's fan-out and its socket share one `Rc`. What is in the socket's hand still counts as held here.
+//! Thread-local: the session, its thread's fan-out and its socket share one `Rc`. The socket writes from the lane itself; there is no other buffer.
 //!
 //! Invariants:
 //! - O-1: the ordered lane (replies, notices, events) keeps its order, and nothing in it is dropped.
@@ -15,10 +15,12 @@ use std::{
     rc::Rc,
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use parlor_schema::{
     CloseCode, RoomId,
-    limits::{EPHEMERAL_BYTES_MAX, LANE_BYTES_MAX, LANE_BYTES_SCARCE, REPLY_BYTES_MAX},
+    limits::{
+        EPHEMERAL_BYTES_MAX, LANE_BYTES_MAX, LANE_BYTES_SCARCE, REPLY_BYTES_MAX, WRITE_BYTES,
+    },
 };
 
 use crate::{ledger::Ledger, room::ask::EphemeralKey};
@@ -32,9 +34,6 @@ pub struct Closing {
     pub reason: String,
 }
 
-/// Frames that a lane which is empty keeps room for.
-const KEPT_FRAMES: usize = 8;
-
 #[derive(Default)]
 struct Lanes {
     ordered: VecDeque<Bytes>,
@@ -47,11 +46,11 @@ struct Lanes {
 /// The way out.
 pub struct Outlet {
     lanes: RefCell<Lanes>,
-    /// Taken by the socket, and not yet written.
-    in_hand: Cell<usize>,
     closing: RefCell<Option<Closing>>,
     ledger: Rc<Ledger>,
     wake_socket: Box<dyn Fn()>,
+    /// The socket was woken, and has not looked since.
+    woken: Cell<bool>,
     wants_room: Cell<bool>,
     stalled_since: Cell<Option<u64>>,
 }
@@ -62,10 +61,10 @@ impl Outlet {
     pub fn new(ledger: Rc<Ledger>, wake_socket: Box<dyn Fn()>) -> Self {
         Self {
             lanes: RefCell::default(),
-            in_hand: Cell::new(0),
             closing: RefCell::default(),
             ledger,
             wake_socket,
+            woken: Cell::new(false),
             wants_room: Cell::new(false),
             stalled_since: Cell::new(None),
         }
@@ -86,7 +85,7 @@ impl Outlet {
         if held > REPLY_BYTES_MAX {
             self.close(CloseCode::TooSlow, CloseCode::TooSlow.reason());
         } else {
-            (self.wake_socket)();
+            self.wake();
         }
     }
 
@@ -144,7 +143,7 @@ impl Outlet {
             self.ledger.add(lanes.ephemeral_bytes);
             self.ledger.sub(before);
         }
-        (self.wake_socket)();
+        self.wake();
         dropped
     }
 
@@ -191,51 +190,68 @@ impl Outlet {
         self.closing.borrow().clone()
     }
 
-    /// Moves frames into the socket's hand, up to about `bytes`; answers whether the session waits for the room this made.
-    pub fn take(&self, bytes: usize, out: &mut VecDeque<Bytes>) -> bool {
-        let mut lanes = self.lanes.borrow_mut();
-        let mut taken = 0;
-        while taken < bytes {
-            let next = lanes.ordered.pop_front();
-            let frame = if let Some(frame) = next {
-                lanes.ordered_bytes -= frame.len();
-                frame
-            } else {
-                let fleeting = lanes.receipts.pop_front();
-                let Some((_, frame)) = fleeting.or_else(|| lanes.fleeting.pop_front()) else {
-                    break;
-                };
-                lanes.ephemeral_bytes -= frame.len();
-                frame
+    /// Shows the socket the frames to write, in order; none: nothing waits. What is ephemeral comes behind what is ordered, as far as it fits
+    /// one write, and is ordered from then on.
+    pub fn front<T>(&self, write: impl FnOnce(&VecDeque<Bytes>) -> T) -> Option<T> {
+        self.woken.set(false);
+        let lanes = &mut *self.lanes.borrow_mut();
+        while lanes.ordered_bytes < WRITE_BYTES && lanes.ephemeral_bytes > 0 {
+            let receipt = lanes.receipts.pop_front();
+            let Some((_, frame)) = receipt.or_else(|| lanes.fleeting.pop_front()) else {
+                break;
             };
-            taken += frame.len();
-            out.push_back(frame);
+            lanes.ephemeral_bytes -= frame.len();
+            lanes.ordered_bytes += frame.len();
+            lanes.ordered.push_back(frame);
         }
-        if lanes.ordered.is_empty() && lanes.ordered.capacity() > KEPT_FRAMES {
-            lanes.ordered = VecDeque::new();
+        (!lanes.ordered.is_empty()).then(|| write(&lanes.ordered))
+    }
+
+    /// Notes that the socket has written so many bytes; answers whether the session waits for the room this made.
+    pub fn written(&self, bytes: usize) -> bool {
+        let lanes = &mut *self.lanes.borrow_mut();
+        lanes.ordered_bytes -= bytes;
+        self.ledger.sub(bytes);
+        self.stalled_since.set(None);
+        let mut left = bytes;
+        while let Some(frame) = lanes.ordered.front_mut() {
+            if left < frame.len() {
+                frame.advance(left);
+                break;
+            }
+            left -= frame.len();
+            lanes.ordered.pop_front();
         }
-        self.in_hand.set(self.in_hand.get() + taken);
         lanes.ordered_bytes <= self.lane_bytes() / 2 && self.wants_room.take()
     }
 
-    /// Notes bytes of the socket's own that it is to write.
-    pub fn took(&self, bytes: usize) {
-        self.in_hand.set(self.in_hand.get() + bytes);
-        self.ledger.add(bytes);
+    /// Puts the socket's own last frame behind all that waits.
+    pub fn push_last(&self, bytes: Bytes) {
+        let lanes = &mut *self.lanes.borrow_mut();
+        lanes.ordered_bytes += bytes.len();
+        self.ledger.add(bytes.len());
+        lanes.ordered.push_back(bytes);
     }
 
-    /// Notes that the socket has written some of what is in its hand.
-    pub fn written(&self, bytes: usize) {
-        self.in_hand.set(self.in_hand.get() - bytes);
-        self.ledger.sub(bytes);
-        self.stalled_since.set(None);
+    /// Gives back the memory of lanes that are empty; called while nothing goes out for a while.
+    pub fn rest(&self) {
+        let lanes = &mut *self.lanes.borrow_mut();
+        if lanes.ordered.is_empty() && lanes.ordered.capacity() > 0 {
+            lanes.ordered = VecDeque::new();
+        }
     }
 
-    /// Returns the bytes that wait, those in the socket's hand included.
+    /// Returns the bytes that wait.
     #[must_use]
     pub fn pending(&self) -> usize {
         let lanes = self.lanes.borrow();
-        lanes.ordered_bytes + lanes.ephemeral_bytes + self.in_hand.get()
+        lanes.ordered_bytes + lanes.ephemeral_bytes
+    }
+
+    fn wake(&self) {
+        if !self.woken.replace(true) {
+            (self.wake_socket)();
+        }
     }
 
     /// Tells whether the node holds more for its sockets than it may.
@@ -287,12 +303,12 @@ mod tests {
         outlet.push(Bytes::from_static(b"1"));
         outlet.push(Bytes::from_static(b"2"));
         outlet.push_ephemeral(&key, Bytes::from_static(b"f"));
-        let mut out = VecDeque::new();
-        outlet.take(usize::MAX, &mut out);
+        let out = outlet.front(Clone::clone).unwrap();
         assert_eq!(out, [b"1", b"2", b"f"].map(|b| Bytes::from_static(b)));
-        assert_eq!(outlet.pending(), 3, "in the socket's hand");
-        outlet.written(3);
-        assert_eq!(outlet.pending(), 0);
+        outlet.written(2);
+        assert_eq!(outlet.pending(), 1);
+        outlet.written(1);
+        assert_eq!(outlet.front(Clone::clone), None);
     }
 
     #[test]
@@ -302,10 +318,9 @@ mod tests {
             outlet.push(Bytes::from(vec![0; LANE_BYTES_MAX / 4]));
         }
         assert!(!outlet.has_room());
-        let mut out = VecDeque::new();
-        assert!(!outlet.take(1, &mut out));
-        assert!(!outlet.take(1, &mut out));
-        assert!(outlet.take(1, &mut out), "woken at half");
+        assert!(!outlet.written(LANE_BYTES_MAX / 4));
+        assert!(!outlet.written(LANE_BYTES_MAX / 2 - 1));
+        assert!(outlet.written(1), "woken at half");
         assert!(outlet.has_room());
     }
 
@@ -320,13 +335,6 @@ mod tests {
         ledger.tell();
         assert_eq!(ledger.held(), LANE_BYTES_MAX as i64 / 2 + 7);
         assert!(!outlet.has_room() && outlet.is_scarce());
-        let mut out = VecDeque::new();
-        outlet.take(usize::MAX, &mut out);
-        assert_eq!(
-            ledger.held(),
-            LANE_BYTES_MAX as i64 / 2 + 7,
-            "not written yet"
-        );
         outlet.written(LANE_BYTES_MAX / 2);
         assert!(outlet.has_room());
         drop(outlet);

@@ -119,8 +119,14 @@ impl Default for Pace {
     }
 }
 
+/// Whether an actor is going to look after itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resting {
+    No,
+    Yes,
+}
+
 /// What an actor needs from outside.
-#[derive(Clone)]
 struct Outside {
     clock: Arc<dyn Clock>,
     directory: Arc<dyn Directory>,
@@ -132,9 +138,10 @@ pub struct Presence {
     user: UserId,
     state: State,
     watchers: Watchers,
-    outside: Outside,
+    outside: Arc<Outside>,
     wake: Option<(u64, SpawnHandle)>,
     paying: Option<SpawnHandle>,
+    resting: Resting,
     saves: usize,
     _place: Place,
 }
@@ -145,12 +152,12 @@ impl Actor for Presence {
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX);
         self.load(ctx);
-        ctx.run_interval(self.outside.pace.rest, Self::rest);
+        self.rest_later(ctx);
     }
 }
 
 impl Presence {
-    fn new(user: UserId, offline_after_ms: u64, outside: Outside, place: Place) -> Self {
+    fn new(user: UserId, offline_after_ms: u64, outside: Arc<Outside>, place: Place) -> Self {
         Self {
             user,
             state: State::new(offline_after_ms),
@@ -158,6 +165,7 @@ impl Presence {
             outside,
             wake: None,
             paying: None,
+            resting: Resting::No,
             saves: 0,
             _place: place,
         }
@@ -188,6 +196,16 @@ impl Presence {
                 Effect::SaveLastSeen(at) => self.save(at, ctx),
                 Effect::WakeAt(ms) => self.wake_at(ms, now.ms, ctx),
             }
+        }
+        self.rest_later(ctx);
+    }
+
+    /// Looks after itself later, where there is something to look after: a user who is merely there needs no timer.
+    fn rest_later(&mut self, ctx: &mut Context<Self>) {
+        let needed = self.state.is_idle() || self.state.is_watched();
+        if needed && self.resting == Resting::No {
+            self.resting = Resting::Yes;
+            ctx.run_later(self.outside.pace.rest, Self::rest);
         }
     }
 
@@ -226,9 +244,12 @@ impl Presence {
     }
 
     fn rest(&mut self, ctx: &mut Context<Self>) {
+        self.resting = Resting::No;
         self.forget_gone(ctx);
         if self.state.is_idle() && self.saves == 0 {
             ctx.stop();
+        } else {
+            self.rest_later(ctx);
         }
     }
 

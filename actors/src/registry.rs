@@ -68,6 +68,8 @@ impl Sessions {
         if limit > 0 && sessions.len() >= limit {
             return Err(listed);
         }
+        // Mostly the only one.
+        sessions.reserve_exact(1);
         sessions.push(listed);
         Ok(())
     }

@@ -13,7 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    EventId, MsgId, Role, RoomId, RoomKind, Seq, Timestamp, UserId, frame::body::MessageBody,
+    EventId, MsgId, Role, RoomId, RoomKind, Seq, Timestamp, UserId,
+    frame::body::{Body, MessageBody},
 };
 
 macro_rules! event_kinds {
@@ -187,6 +188,31 @@ pub struct MessageContent {
     pub mentions: Vec<String>,
 }
 
+impl MessageContent {
+    /// Writes the content of a message whose body is kept as JSON already, which is copied as it is.
+    #[must_use]
+    pub fn write(body: &Body, reply_to: Option<Seq>, mentions: &[String]) -> String {
+        let mentions = match mentions {
+            [] => String::new(),
+            some => serde_json::to_string(some).expect("invariant: names are plain data"),
+        };
+        let body = body.json();
+        let mut out = String::with_capacity(64 + body.len() + mentions.len());
+        out.push_str(r#"{"body":"#);
+        out.push_str(body);
+        if let Some(seq) = reply_to {
+            out.push_str(r#","reply_to":"#);
+            out.push_str(&seq.to_string());
+        }
+        if !mentions.is_empty() {
+            out.push_str(r#","mentions":"#);
+            out.push_str(&mentions);
+        }
+        out.push('}');
+        out
+    }
+}
+
 /// Only the mentions of a `message`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct MessageMentions {
@@ -293,6 +319,25 @@ mod tests {
                     value["payload"].get("client_msg_id").is_some(),
                     viewer == Viewer::Sender
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn a_written_message_is_what_its_type_says() {
+        let body = MessageBody {
+            data: Some(serde_json::json!({ "a": [1, "\u{0}"] })),
+            ..MessageBody::text("hi \"bo\"")
+        };
+        for reply_to in [None, Some(Seq::new(7))] {
+            for mentions in [vec![], vec!["bo".to_owned(), "@room".to_owned()]] {
+                let written = MessageContent::write(&Body::from(&body), reply_to, &mentions);
+                let content = MessageContent {
+                    body: body.clone(),
+                    reply_to,
+                    mentions,
+                };
+                assert_eq!(written, serde_json::to_string(&content).unwrap());
             }
         }
     }

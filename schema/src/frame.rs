@@ -12,6 +12,7 @@ pub mod ack;
 pub mod body;
 pub mod clearable;
 pub mod client;
+mod fingerprint;
 pub mod hello;
 mod number;
 mod object;
@@ -22,6 +23,7 @@ mod word;
 
 pub use ack::Ack;
 pub use client::ClientFrame;
-pub use read::{Meant, ReadError, Received, fingerprint, read};
+pub use fingerprint::fingerprint;
+pub use read::{Meant, ReadError, Received, read};
 pub use refusal::Refusal;
 pub use server::ServerFrame;

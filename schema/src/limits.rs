@@ -73,7 +73,7 @@ pub const LANE_BYTES_MAX: usize = 256 * 1024;
 pub const LANE_BYTES_SCARCE: usize = 16 * 1024;
 /// Bytes of a batch's events that go to a session as one: more of them go one by one, so that no lane is overrun.
 pub const JOINED_BYTES_MAX: usize = 64 * 1024;
-/// Bytes a socket takes from its session's lanes at a time.
+/// Bytes a socket is given of its session's lanes at a time, about.
 pub const WRITE_BYTES: usize = 64 * 1024;
 /// Bytes in a session's ephemeral lane; beyond, the oldest is dropped.
 pub const EPHEMERAL_BYTES_MAX: usize = 32 * 1024;

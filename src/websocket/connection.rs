@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    future::poll_fn,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -43,13 +44,15 @@ pub struct Taker {
     pub gone: Recipient<Gone>,
 }
 
-/// Runs a connection to its end. `first` is what came together with the handshake; `open` names who takes what comes.
-pub async fn run(
+/// Runs a connection to its end, and tells `end` how it ended. `first` is what came together with the handshake; `open` names who takes
+/// what comes. All but the waiting is done before this returns, so that the task holds nothing it no longer needs.
+pub fn run(
     stream: Stream,
     first: Bytes,
     setup: Setup,
     open: impl FnOnce(Rc<Line>) -> Taker,
-) -> CloseCode {
+    end: impl FnOnce(CloseCode),
+) -> impl Future<Output = ()> {
     let compression = match setup.coding {
         Coding::Plain => Compression::Off,
         Coding::Deflate | Coding::DeflateSmall => Compression::On,
@@ -57,21 +60,23 @@ pub async fn run(
     let decoder = Decoder::new(setup.frame_bytes, compression);
     let socket = Socket::new(stream, setup);
     let Taker { inbound, gone } = open(socket.line.clone());
-    Connection {
-        socket: socket.clone(),
+    let mut connection = Connection {
+        socket,
         decoder,
         held: first,
         inbound,
         handing: None,
         ending: None,
+    };
+    async move {
+        poll_fn(|cx| connection.poll(cx)).await;
+        // A client that left takes nothing more in.
+        let outlet = &connection.socket.line.outlet;
+        outlet.close(CloseCode::Normal, CloseCode::Normal.reason());
+        connection.socket.end();
+        let _ = gone.send(Gone).await;
+        end(outlet.closing().map_or(CloseCode::Normal, |end| end.code));
     }
-    .await;
-    let outlet = &socket.line.outlet;
-    // A client that left takes nothing more in.
-    outlet.close(CloseCode::Normal, CloseCode::Normal.reason());
-    socket.end();
-    let _ = gone.send(Gone).await;
-    outlet.closing().map_or(CloseCode::Normal, |end| end.code)
 }
 
 struct Connection {
@@ -86,10 +91,8 @@ struct Connection {
     ending: Option<CloseCode>,
 }
 
-impl Future for Connection {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+impl Connection {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.socket.attend(cx.waker());
         for _ in 0..READS_PER_TURN {
             if self.socket.is_over() {
@@ -123,9 +126,7 @@ impl Future for Connection {
         cx.waker().wake_by_ref();
         Poll::Pending
     }
-}
 
-impl Connection {
     /// Reads once; the end, or an error, breaks.
     fn read(
         &mut self,

@@ -97,7 +97,7 @@ where
     let _ = stream.set_nodelay();
     // What came in a large buffer is kept in a small one, mostly in none.
     let first = Bytes::copy_from_slice(&parts.read_buf);
-    actix_rt::spawn(serve(state, stream, first, peer, agreed.party));
+    serve(state, stream, first, peer, agreed.party);
     Ok(())
 }
 
@@ -114,11 +114,12 @@ struct Party {
     admitted: Admitted,
 }
 
-/// Runs a connection to its end.
-async fn serve(state: WsState, stream: Stream, first: Bytes, peer: IpAddr, party: Party) {
+/// Starts the task of a connection.
+fn serve(state: WsState, stream: Stream, first: Bytes, peer: IpAddr, party: Party) {
     let env = state.sessions;
-    let (metrics, ports) = (&env.front.metrics, &env.front.ports);
+    let metrics = env.front.metrics.clone();
     metrics.connections.inc();
+    let ports = &env.front.ports;
     let setup = Setup {
         session: SessionId::new(ports.ids.uuid(ports.clock.now())),
         ledger: env.fanout().ledger(),
@@ -127,17 +128,20 @@ async fn serve(state: WsState, stream: Stream, first: Bytes, peer: IpAddr, party
         clock: ports.clock.clone(),
         wire: ports.wire.clone(),
     };
-    let code = connection::run(stream, first, setup, |line| {
-        let session = Session::open(env.clone(), line, peer, party.token);
+    let open = move |line| {
+        let session = Session::open(env, line, peer, party.token);
         Taker {
             inbound: session.clone().recipient(),
             gone: session.recipient(),
         }
-    })
-    .await;
-    metrics.closed(code);
-    metrics.connections.dec();
-    drop(party.admitted);
+    };
+    let admitted = party.admitted;
+    let end = move |code| {
+        metrics.closed(code);
+        metrics.connections.dec();
+        drop(admitted);
+    };
+    actix_rt::spawn(connection::run(stream, first, setup, open, end));
 }
 
 async fn agree(state: &WsState, request: &Request, peer: IpAddr) -> Result<Agreed, Refused> {

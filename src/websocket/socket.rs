@@ -6,11 +6,11 @@ use std::{
     io::{self, IoSlice},
     rc::{Rc, Weak},
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use parlor_actors::{
     ledger::Ledger,
     line::Line,
@@ -25,8 +25,6 @@ use super::{flush, stream::Stream};
 pub(super) const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// Frames in one write.
 const WRITE_FRAMES: usize = 64;
-/// Frames an idle connection keeps room for: the busy one allocates nothing, the idle one little.
-const KEPT_FRAMES: usize = 4;
 
 /// What a socket needs to begin.
 pub struct Setup {
@@ -50,7 +48,6 @@ pub(super) struct Socket {
     stream: RefCell<Stream>,
     clock: Arc<dyn Clock>,
     wire: Arc<dyn Wire>,
-    writing: RefCell<VecDeque<Bytes>>,
     /// The connection's task: woken when the stream takes more, and for the end.
     task: RefCell<Waker>,
     dirty: Cell<bool>,
@@ -85,7 +82,6 @@ impl Socket {
                 stream: RefCell::new(stream),
                 clock,
                 wire,
-                writing: RefCell::default(),
                 task: RefCell::new(Waker::noop().clone()),
                 dirty: Cell::new(false),
                 waiting: Cell::new(false),
@@ -148,8 +144,7 @@ impl Socket {
         if self.waiting.get() || self.over.get() {
             return;
         }
-        let task = self.task.borrow().clone();
-        match self.write(&mut Context::from_waker(&task)) {
+        match self.write(&mut Context::from_waker(&self.task.borrow())) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => self.end(),
             Poll::Pending => {
@@ -160,61 +155,54 @@ impl Socket {
     }
 
     fn write(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut stream = self.stream.borrow_mut();
+        let stream = &mut *self.stream.borrow_mut();
+        let outlet = &self.line.outlet;
         loop {
-            self.fill();
-            let mut writing = self.writing.borrow_mut();
-            if writing.is_empty() {
-                std::task::ready!(stream.poll_flush(cx))?;
-                if self.close_sent.get() {
+            match outlet.front(|frames| write_some(stream, frames, cx)) {
+                Some(written) => match ready!(written)? {
+                    0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    written => {
+                        if outlet.written(written) {
+                            self.line.wake();
+                        }
+                    }
+                },
+                None if self.close_sent.get() => {
                     // The client sees the end, and need not wait for its own.
+                    ready!(stream.poll_flush(cx))?;
                     return stream.poll_shutdown(cx);
                 }
-                return Poll::Ready(Ok(()));
-            }
-            let mut slices = [IoSlice::new(&[]); WRITE_FRAMES];
-            let mut count = 0;
-            for (slice, frame) in slices.iter_mut().zip(&*writing) {
-                *slice = IoSlice::new(frame);
-                count += 1;
-            }
-            let mut written = std::task::ready!(stream.poll_write(cx, &slices[..count]))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.line.outlet.written(written);
-            while let Some(frame) = writing.front_mut() {
-                if written < frame.len() {
-                    frame.advance(written);
-                    break;
-                }
-                written -= frame.len();
-                writing.pop_front();
+                None => match outlet.closing() {
+                    None => return stream.poll_flush(cx),
+                    Some(closing) => {
+                        self.close_sent.set(true);
+                        outlet.push_last(self.wire.close(closing.code, &closing.reason));
+                    }
+                },
             }
         }
     }
+}
 
-    /// Takes more from the lanes when the last is written; after the last of all, the closing frame.
-    fn fill(&self) {
-        let mut writing = self.writing.borrow_mut();
-        if !writing.is_empty() {
-            return;
-        }
-        let outlet = &self.line.outlet;
-        if outlet.take(WRITE_BYTES, &mut writing) {
-            self.line.wake();
-        }
-        if writing.is_empty() {
-            if writing.capacity() > KEPT_FRAMES {
-                *writing = VecDeque::new();
-            }
-            if let Some(closing) = outlet.closing()
-                && !self.close_sent.replace(true)
-            {
-                let frame = self.wire.close(closing.code, &closing.reason);
-                outlet.took(frame.len());
-                writing.push_back(frame);
-            }
-        }
+/// Writes as many frames as one call takes.
+fn write_some(
+    stream: &mut Stream,
+    frames: &VecDeque<Bytes>,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    if let (Some(frame), 1) = (frames.front(), frames.len()) {
+        // The system does less for one than for a list of one.
+        return stream.poll_write(cx, frame);
     }
+    let mut slices = [IoSlice::new(&[]); WRITE_FRAMES];
+    let (mut count, mut bytes) = (0, 0);
+    for (slice, frame) in slices.iter_mut().zip(frames) {
+        if bytes >= WRITE_BYTES {
+            break;
+        }
+        *slice = IoSlice::new(frame);
+        count += 1;
+        bytes += frame.len();
+    }
+    stream.poll_write_all(cx, &slices[..count])
 }

@@ -54,8 +54,20 @@ impl Stream {
         }
     }
 
-    /// Writes what it takes of `parts`.
+    /// Writes what it takes of `bytes`.
     pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(&mut ***stream).poll_write(cx, bytes),
+        }
+    }
+
+    /// Writes what it takes of `parts`, in order.
+    pub(super) fn poll_write_all(
         &mut self,
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],

@@ -33,8 +33,11 @@ pub(crate) enum Full {
     FirstWrite,
     /// To sync, as file systems do that find room late.
     AtSync,
+    /// To sync, and forgets what was to be synced while it can still be read: what Linux does after an error of the device.
+    AtSyncForGood,
 }
 
+#[derive(Clone)]
 enum Change {
     Len(usize),
     Write(usize, Vec<u8>),
@@ -145,6 +148,28 @@ impl SimDisk {
         self.with(|state| state.full = full);
     }
 
+    /// Copies the disk with all that is not synced: what a process leaves that is killed now.
+    pub(crate) fn killed(&self) -> Self {
+        let copy = self.with(|state| State {
+            durable: state.durable.clone(),
+            live: state.live.clone(),
+            pending: state.pending.clone(),
+            sync: state.sync,
+            power: true,
+            calls_left: None,
+            full: None,
+            written: state.written,
+            stalled: false,
+            dice: Dice(state.dice.roll()),
+        });
+        Self(Arc::new((Mutex::new(copy), Condvar::new())))
+    }
+
+    /// Tells whether something was written that is not synced.
+    pub(crate) fn unsynced(&self) -> bool {
+        self.with(|state| !state.pending.is_empty())
+    }
+
     /// Makes syncs wait until the answer is dropped.
     #[must_use]
     pub(crate) fn stall(&self) -> Stall {
@@ -209,6 +234,10 @@ impl StorageBackend for SimDisk {
         let mut state = self.changing()?;
         if state.full == Some(Full::AtSync) && !state.pending.is_empty() {
             return Err(full());
+        }
+        if state.full == Some(Full::AtSyncForGood) && !state.pending.is_empty() {
+            state.pending.clear();
+            return Err(io::Error::other("input/output error"));
         }
         if state.sync == Sync::Honest {
             let State {

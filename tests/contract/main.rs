@@ -12,6 +12,8 @@ mod damage;
 mod disk;
 mod embedded;
 mod full;
+mod log;
+mod log_power;
 mod make;
 mod memory;
 mod negative;

@@ -201,7 +201,7 @@ impl Person {
         let nth = self.account.seen().asked.len();
         self.ask(ClientFrame::MessageSend(MessageSend {
             room_id,
-            body: MessageBody::text(format!("{} {nth}", self.place.user)),
+            body: MessageBody::text(format!("{} {nth}", self.place.user)).into(),
             reply_to: None,
             thread: None,
             mentions: None,

@@ -156,7 +156,10 @@ impl Seen {
         let mut all = Vec::new();
         for (msg_id, asked) in &self.asked {
             let text = match &asked.frame {
-                ClientFrame::MessageSend(send) => send.body.text.clone(),
+                ClientFrame::MessageSend(send) => {
+                    let body = send.body.parse();
+                    body.expect("the test's own body").text
+                }
                 _ => None,
             };
             all.extend(asked.acks.iter().map(|ack| {

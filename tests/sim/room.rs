@@ -144,7 +144,7 @@ impl World {
         let frame = if who < TALKERS && open < 3 {
             ClientFrame::MessageSend(MessageSend {
                 room_id: self.room,
-                body: MessageBody::text(format!("text {}", self.next)),
+                body: MessageBody::text(format!("text {}", self.next)).into(),
                 reply_to: None,
                 thread: None,
                 mentions: None,
@@ -313,7 +313,7 @@ impl World {
                 .unwrap();
             asked.waiting -= 1;
             let text = match &asked.frame {
-                ClientFrame::MessageSend(send) => send.body.text.clone(),
+                ClientFrame::MessageSend(send) => send.body.parse().unwrap().text,
                 _ => None,
             };
             let (seq, id, duplicate) = match answer {

@@ -33,7 +33,7 @@ const ATTEMPTS: usize = 2;
 
 /// Finds or starts presence actors. Shared by all threads.
 pub struct Presences {
-    outside: Outside,
+    outside: Arc<Outside>,
     offline_after_ms: u64,
     running: Mutex<Running>,
     myself: Weak<Self>,
@@ -68,11 +68,11 @@ impl Presences {
         pace: Pace,
     ) -> Arc<Self> {
         Arc::new_cyclic(|myself| Self {
-            outside: Outside {
+            outside: Arc::new(Outside {
                 clock,
                 directory,
                 pace,
-            },
+            }),
             offline_after_ms,
             running: Mutex::default(),
             myself: myself.clone(),

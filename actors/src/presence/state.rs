@@ -14,7 +14,7 @@
 //!
 //! Deliberately absent: who may watch whom (the session asks before), delivery, stores and clocks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use parlor_schema::{
     DeviceId, SessionId, Timestamp, UserId,
@@ -121,7 +121,7 @@ pub enum Effect {
 /// Says whether a device has a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Link {
-    Sessions(BTreeSet<SessionId>),
+    Sessions(Vec<SessionId>),
     Grace { since_ms: u64, view: View },
 }
 
@@ -183,7 +183,8 @@ const fn rank(status: PresenceStatus) -> u8 {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
     grace_ms: u64,
-    devices: BTreeMap<DeviceId, Device>,
+    /// In the order they came. Few, mostly one: a list of one takes a tenth of a tree's memory.
+    devices: Vec<(DeviceId, Device)>,
     watchers: BTreeSet<SessionId>,
     /// When the user was last there for others to see.
     seen: Option<Timestamp>,
@@ -197,7 +198,7 @@ impl State {
     pub fn new(offline_after_ms: u64) -> Self {
         Self {
             grace_ms: offline_after_ms,
-            devices: BTreeMap::new(),
+            devices: Vec::new(),
             watchers: BTreeSet::new(),
             seen: None,
             sets: 0,
@@ -244,7 +245,7 @@ impl State {
         self.trim();
         self.announce(&mut effects);
 
-        let wake = self.devices.values().filter_map(Device::gone_since).min();
+        let wake = self.each().filter_map(Device::gone_since).min();
         effects.extend(wake.map(|since| Effect::WakeAt(since.saturating_add(self.grace_ms))));
         effects
     }
@@ -267,6 +268,12 @@ impl State {
         self.devices.is_empty() && self.watchers.is_empty()
     }
 
+    /// Tells whether anybody watches.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        !self.watchers.is_empty()
+    }
+
     fn attach(
         &mut self,
         session: SessionId,
@@ -275,12 +282,19 @@ impl State {
         now: Now,
     ) {
         self.detach(session, Some(&device), now);
-        let device = self.devices.entry(device).or_insert_with(|| Device {
-            link: Link::Sessions(BTreeSet::new()),
-            status: PresenceSetting::default(),
-            text: None,
-            set: 0,
+        let at = self.devices.iter().position(|(id, _)| *id == device);
+        let at = at.unwrap_or_else(|| {
+            let fresh = Device {
+                link: Link::Sessions(Vec::new()),
+                status: PresenceSetting::default(),
+                text: None,
+                set: 0,
+            };
+            self.devices.reserve_exact(1);
+            self.devices.push((device, fresh));
+            self.devices.len() - 1
         });
+        let device = &mut self.devices[at].1;
         if let Some(status) = status
             && status != device.status
         {
@@ -289,23 +303,28 @@ impl State {
             device.text = None;
         }
         match &mut device.link {
+            Link::Sessions(sessions) if sessions.contains(&session) => {}
             Link::Sessions(sessions) => {
-                sessions.insert(session);
+                sessions.reserve_exact(1);
+                sessions.push(session);
             }
-            grace @ Link::Grace { .. } => *grace = Link::Sessions(BTreeSet::from([session])),
+            grace @ Link::Grace { .. } => *grace = Link::Sessions(vec![session]),
         }
     }
 
     fn detach(&mut self, session: SessionId, except: Option<&DeviceId>, now: Now) {
         let view = self.view();
         for (id, device) in &mut self.devices {
-            if Some(id) == except {
+            if Some(&*id) == except {
                 continue;
             }
             if let Link::Sessions(sessions) = &mut device.link
-                && sessions.remove(&session)
-                && sessions.is_empty()
+                && let Some(at) = sessions.iter().position(|held| *held == session)
             {
+                sessions.swap_remove(at);
+                if !sessions.is_empty() {
+                    continue;
+                }
                 device.link = Link::Grace {
                     since_ms: now.ms,
                     view,
@@ -328,11 +347,9 @@ impl State {
             since_ms: now.ms,
             view: View::Unseen,
         };
-        let link = match self.devices.remove(&device) {
-            Some(Device {
-                link: sessions @ Link::Sessions(_),
-                ..
-            }) => sessions,
+        let at = self.devices.iter().position(|(id, _)| *id == device);
+        let link = match at.map(|at| self.devices.remove(at).1.link) {
+            Some(sessions @ Link::Sessions(_)) => sessions,
             _ => grace,
         };
         let said = Device {
@@ -341,10 +358,10 @@ impl State {
             text,
             set,
         };
-        self.devices.insert(device.clone(), said);
+        self.devices.push((device, said));
 
         let shown = self.view();
-        let said = self.devices.get_mut(&device).expect("inserted above");
+        let (_, said) = self.devices.last_mut().expect("put there above");
         match &mut said.link {
             Link::Sessions(_) => false,
             Link::Grace { view, .. } => {
@@ -356,7 +373,7 @@ impl State {
 
     fn forget_gone(&mut self, now: Now) {
         let grace_ms = self.grace_ms;
-        self.devices.retain(|_, device| {
+        self.devices.retain(|(_, device)| {
             device
                 .gone_since()
                 .is_none_or(|since| now.ms.saturating_sub(since) < grace_ms)
@@ -374,8 +391,12 @@ impl State {
                 return;
             };
             let id = id.clone();
-            self.devices.remove(&id);
+            self.devices.retain(|(held, _)| *held != id);
         }
+    }
+
+    fn each(&self) -> impl Iterator<Item = &Device> {
+        self.devices.iter().map(|(_, device)| device)
     }
 
     fn saw(&mut self, at: Timestamp, effects: &mut Vec<Effect>) {
@@ -413,15 +434,14 @@ impl State {
         if self.view() == View::Unseen {
             return None;
         }
-        self.devices
-            .values()
+        self.each()
             .filter(|device| device.is_shown())
             .max_by_key(|device| (rank(device.outward()), device.set))
     }
 
     /// Whether others may see the user at all.
     fn view(&self) -> View {
-        if self.devices.values().any(Device::is_invisible) {
+        if self.each().any(Device::is_invisible) {
             View::Unseen
         } else {
             View::Shown
@@ -431,7 +451,7 @@ impl State {
     /// Whether the user is connected, and shown.
     fn is_here(&self) -> bool {
         let is_connected = |device: &Device| matches!(device.link, Link::Sessions(_));
-        self.view() == View::Shown && self.devices.values().any(is_connected)
+        self.view() == View::Shown && self.each().any(is_connected)
     }
 
     /// Checks the invariants in debug builds.
@@ -445,7 +465,7 @@ impl State {
         debug_assert!(!offline || shown.text.is_none(), "PR-2: text");
         debug_assert_eq!(*shown, self.merged(), "PR-3");
         let mut sessions = BTreeSet::new();
-        for device in self.devices.values() {
+        for device in self.each() {
             if let Link::Sessions(of_device) = &device.link {
                 debug_assert!(!of_device.is_empty(), "PR-5: no session, no link");
                 debug_assert!(of_device.iter().all(|id| sessions.insert(*id)), "PR-4");
@@ -453,8 +473,7 @@ impl State {
         }
         debug_assert!(self.watchers.len() <= WATCHERS_MAX, "PR-7: watchers");
         debug_assert!(
-            self.devices.len() <= DEVICES_MAX
-                || self.devices.values().all(|d| d.gone_since().is_none()),
+            self.devices.len() <= DEVICES_MAX || self.each().all(|d| d.gone_since().is_none()),
             "PR-7: devices"
         );
     }

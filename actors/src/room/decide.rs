@@ -52,6 +52,11 @@ impl Verdict {
     pub(super) fn one(kind: EventKind, content: &impl Serialize) -> Self {
         Self::Append(vec![draft(kind, content)], Vec::new())
     }
+
+    /// Makes the verdict that appends one event whose content is JSON already.
+    pub(super) fn written(kind: EventKind, content: String) -> Self {
+        Self::Append(vec![Draft { kind, content }], Vec::new())
+    }
 }
 
 fn draft(kind: EventKind, content: &impl Serialize) -> Draft {

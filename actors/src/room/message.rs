@@ -48,12 +48,8 @@ pub(super) fn decide(case: &Case<'_>, send: &MessageSend) -> Result<Verdict, Ref
     {
         return Ok(Verdict::Needs(lookup));
     }
-    let content = MessageContent {
-        body: send.body.clone(),
-        reply_to: send.reply_to,
-        mentions,
-    };
-    Ok(Verdict::one(EventKind::Message, &content))
+    let content = MessageContent::write(&send.body, send.reply_to, &mentions);
+    Ok(Verdict::written(EventKind::Message, content))
 }
 
 fn mentions(case: &Case<'_>, role: Role, send: &MessageSend) -> Result<Vec<String>, Refusal> {

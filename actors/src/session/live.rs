@@ -34,7 +34,7 @@ pub(super) struct Live {
     /// The users watched, and whether they are shown.
     pub(super) watched: HashMap<UserId, Shown>,
     /// Heads of the rooms in `welcome`, until notices from before it can no longer come.
-    pub(super) greeted: HashMap<RoomId, Seq>,
+    pub(super) greeted: Vec<(RoomId, Seq)>,
     /// Whether watched users are being looked at again.
     pub(super) rechecking: Rechecking,
 }
@@ -79,7 +79,7 @@ impl Live {
             wants_all,
             places: HashMap::new(),
             watched: HashMap::new(),
-            greeted: HashMap::new(),
+            greeted: Vec::new(),
             rechecking: Rechecking::No,
         }
     }

@@ -155,8 +155,8 @@ pub(super) async fn prepare(
     list::cut(&mut rooms, &mut next, WELCOME_ROOMS_MAX);
     for room in &mut rooms {
         live.put_mode(room);
-        live.greeted.insert(room.room_id, room.head);
     }
+    live.greeted = rooms.iter().map(|room| (room.room_id, room.head)).collect();
     prepared.rooms = rooms;
     prepared.next = next.map(|room| room.to_string());
     Ok(prepared)
@@ -184,6 +184,10 @@ fn wanted(hello: &Hello, positions: &BTreeMap<RoomId, Seq>, own: &[Room]) -> Vec
 
 /// Writes the device down, when it says something new.
 pub(super) async fn remember_device(env: &SessionEnv, caller: &Caller, device: Device) {
+    if device.name.is_none() && device.platform.is_none() {
+        // There is nothing to know about it.
+        return;
+    }
     let ports = &env.front.ports;
     let known = ports
         .directory

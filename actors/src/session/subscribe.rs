@@ -258,8 +258,8 @@ impl Session {
         };
         if live
             .greeted
-            .get(&room.room_id)
-            .is_some_and(|head| *head > room.head)
+            .iter()
+            .any(|(greeted, head)| *greeted == room.room_id && *head > room.head)
         {
             // `welcome` told of it already.
             return;
@@ -314,7 +314,7 @@ impl Session {
         let SessionPhase::Live(live) = &mut self.phase else {
             return;
         };
-        live.greeted.remove(&room);
+        live.greeted.retain(|(greeted, _)| *greeted != room);
         let subscribed = live.unsubscribe(room, &self.fanout);
         if subscribed || was == Evicted::Member {
             self.send_removed(room, reason);

@@ -194,7 +194,7 @@ impl Client {
     pub fn send(&self, room_id: RoomId, body: MessageBody) -> Pending<SentAck> {
         self.append(ClientFrame::MessageSend(MessageSend {
             room_id,
-            body,
+            body: body.into(),
             reply_to: None,
             thread: None,
             mentions: None,

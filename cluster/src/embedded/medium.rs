@@ -1,4 +1,4 @@
-//! Where the store's bytes are: a folder on disk, or a backend given by a test.
+//! Where the store's bytes are: a folder on disk, or backends given by a test.
 //!
 //! Invariants:
 //! - M-1: a folder is held by one open store at a time, in whatever process, from before its file is touched until the store is closed.
@@ -8,14 +8,15 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write as _},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use redb::{Builder, Database, StorageBackend};
+use redb::{Builder, Database, StorageBackend, backends::FileBackend};
 
-use super::error::OpenError;
+use super::{error::OpenError, part::Part};
 
 const FILE: &str = "parlor.redb";
+const FILE_LOG: &str = "parlor.log";
 const FILE_NEW: &str = "parlor.redb.new";
 const FILE_LOCK: &str = "parlor.lock";
 const FILE_PROBE: &str = "parlor.probe";
@@ -23,16 +24,22 @@ const FILE_PROBE: &str = "parlor.probe";
 /// Memory for pages; half of it may hold what a transaction has not written yet.
 const CACHE_BYTES: usize = 128 << 20;
 
+/// Bytes of the log: what may be in memory, and what a start may have to read again, before the database takes it.
+pub(super) const LOG_BYTES: usize = 4 << 20;
+
 /// Written and deleted again before a disk that refused is trusted again.
-const PROBE_BYTES_MIN: usize = 4 << 20;
+const PROBE_BYTES_MIN: usize = 4 * LOG_BYTES;
 
-type Open = Box<dyn Fn() -> Result<Database, OpenError> + Send + Sync>;
+type Open<T> = Box<dyn Fn() -> Result<T, OpenError> + Send + Sync>;
 
-/// A place that a database can be opened in, again and again.
+/// A place that a database can be opened in, again and again, and a log beside it.
 pub(super) struct Medium {
     file: PathBuf,
+    file_log: PathBuf,
     folder: Option<PathBuf>,
-    open: Open,
+    open: Open<Database>,
+    open_log: Open<Box<dyn StorageBackend>>,
+    log_bytes: usize,
     lock: Mutex<Option<File>>,
 }
 
@@ -49,8 +56,11 @@ impl Medium {
             create(folder, &file)?;
         }
         let path = file.clone();
+        let file_log = folder.join(FILE_LOG);
+        let (folder_of_log, path_log) = (folder.to_owned(), file_log.clone());
         Ok(Self {
             file,
+            file_log,
             folder: Some(folder.to_owned()),
             // `open`, not `create`: a file that vanished must not come back empty.
             open: Box::new(move || {
@@ -58,19 +68,39 @@ impl Medium {
                     .open(&path)
                     .map_err(|error| OpenError::engine(&path, error.into()))
             }),
+            open_log: Box::new(move || open_log(&folder_of_log, &path_log)),
+            log_bytes: LOG_BYTES,
             lock: Mutex::new(Some(lock)),
         })
     }
 
-    /// Takes a backend; `name` stands for the file in errors.
+    /// Takes one backend for log and database; `name` stands for the file in errors.
     pub(super) fn backend<B: StorageBackend>(
         name: &str,
         make: impl Fn() -> io::Result<B> + Send + Sync + 'static,
     ) -> Self {
-        let file = PathBuf::from(name);
-        let path = file.clone();
+        let make = Arc::new(make);
+        let make_log = Arc::clone(&make);
+        Self::backends(
+            name,
+            move || Ok(Part::after(make()?, LOG_BYTES as u64)),
+            move || Ok(Part::up_to(make_log()?, LOG_BYTES as u64)),
+            LOG_BYTES,
+        )
+    }
+
+    /// Takes one backend for the database and one for a log of `log_bytes`; `name` stands for the file in errors.
+    pub(super) fn backends<B: StorageBackend, L: StorageBackend>(
+        name: &str,
+        make: impl Fn() -> io::Result<B> + Send + Sync + 'static,
+        make_log: impl Fn() -> io::Result<L> + Send + Sync + 'static,
+        log_bytes: usize,
+    ) -> Self {
+        let (file, file_log) = (PathBuf::from(name), PathBuf::from(format!("{name}.log")));
+        let (path, path_log) = (file.clone(), file_log.clone());
         Self {
             file,
+            file_log,
             folder: None,
             open: Box::new(move || {
                 let backend = make().map_err(|error| OpenError::io(&path, error))?;
@@ -78,6 +108,11 @@ impl Medium {
                     .create_with_backend(backend)
                     .map_err(|error| OpenError::engine(&path, error.into()))
             }),
+            open_log: Box::new(move || match make_log() {
+                Ok(backend) => Ok(Box::new(backend)),
+                Err(error) => Err(OpenError::io(&path_log, error)),
+            }),
+            log_bytes,
             lock: Mutex::new(None),
         }
     }
@@ -91,6 +126,21 @@ impl Medium {
     pub(super) fn open(&self) -> Result<Database, OpenError> {
         super::vault::unpanicked(|| (self.open)())
             .unwrap_or_else(|reason| Err(OpenError::damaged(&self.file, reason)))
+    }
+
+    /// Returns the log's file, for errors.
+    pub(super) fn file_log(&self) -> &Path {
+        &self.file_log
+    }
+
+    /// Returns the size of a new log.
+    pub(super) const fn log_bytes(&self) -> usize {
+        self.log_bytes
+    }
+
+    /// Opens the log's file, making an empty one where there is none.
+    pub(super) fn open_log(&self) -> Result<Box<dyn StorageBackend>, OpenError> {
+        (self.open_log)()
     }
 
     /// Tries whether the disk takes `bytes` more.
@@ -118,6 +168,19 @@ fn builder() -> Builder {
     // write over what was acknowledged.
     builder.set_check_integrity_on_open(true);
     builder
+}
+
+fn open_log(folder: &Path, path: &Path) -> Result<Box<dyn StorageBackend>, OpenError> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path)
+        .and_then(|file| File::open(folder)?.sync_all().map(|()| file))
+        .map_err(|error| OpenError::io(path, error))?;
+    let backend = FileBackend::new(file).map_err(|error| OpenError::engine(path, error.into()))?;
+    Ok(Box::new(backend))
 }
 
 fn lock(folder: &Path) -> Result<File, OpenError> {

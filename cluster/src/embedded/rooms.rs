@@ -38,7 +38,7 @@ impl RoomDirectory for EmbeddedStore {
         self.write(SMALL, move |tables| {
             let there = row::load(tables, Table::Claims, &key)?;
             if there.is_none() {
-                row::store(tables, Table::Claims, &key, &claim)?;
+                row::store(tables, Table::Claims, &key, &claim);
             }
             Ok(there)
         })
@@ -54,7 +54,7 @@ impl RoomDirectory for EmbeddedStore {
         let key = key::name_then(user.as_str(), &msg_id.bytes());
         self.write(SMALL, move |tables| {
             if row::load(tables, Table::Claims, &key)? == Some(stale) {
-                row::store(tables, Table::Claims, &key, &claim)?;
+                row::store(tables, Table::Claims, &key, &claim);
             }
             Ok(())
         })
@@ -106,7 +106,7 @@ impl RoomDirectory for EmbeddedStore {
                 let key = key::name_then(user.as_str(), &room.bytes());
                 // Repeated often, for nothing: only what is new costs a commit.
                 if tables.get(Table::RoomsOfUser, &key)?.is_none() {
-                    row::store(tables, Table::RoomsOfUser, &key, &())?;
+                    row::store(tables, Table::RoomsOfUser, &key, &());
                 }
             }
             Ok(())
@@ -168,7 +168,7 @@ impl RoomDirectory for EmbeddedStore {
                 merged.insert(key, risen);
             }
             for (key, receipt) in &merged {
-                row::store(tables, Table::Receipts, key, receipt)?;
+                row::store(tables, Table::Receipts, key, receipt);
             }
             Ok(())
         })
@@ -188,7 +188,7 @@ fn apply(tables: &mut WriteTables<'_>, room: RoomId, delta: RoomDelta) -> Result
         return Ok(());
     };
     if record.public {
-        row::store(tables, Table::PublicRooms, &key, &())?;
+        row::store(tables, Table::PublicRooms, &key, &());
     } else {
         tables.remove(Table::PublicRooms, &key)?;
     }
@@ -196,13 +196,13 @@ fn apply(tables: &mut WriteTables<'_>, room: RoomId, delta: RoomDelta) -> Result
         room: record,
         applied: delta.applied,
     };
-    row::store(tables, Table::Rooms, &key, &moved)?;
+    row::store(tables, Table::Rooms, &key, &moved);
     for user in &delta.removed {
         tables.remove(Table::Members, &key::room_user(room, user))?;
     }
     for member in &delta.changed {
         let key = key::room_user(room, &member.user_id);
-        row::store(tables, Table::Members, &key, member)?;
+        row::store(tables, Table::Members, &key, member);
     }
     Ok(())
 }

@@ -79,8 +79,8 @@ pub(super) fn store<T: Serialize>(
     table: Table,
     key: &[u8],
     record: &T,
-) -> Result<(), Fault> {
-    tables.put(table, key, &seal(key, record))
+) {
+    tables.put(table, key, &seal(key, record));
 }
 
 /// Writes an event in its stored form.

@@ -1,21 +1,25 @@
-//! Tables: sorted bytes to bytes, the same for reading and for writing transactions.
+//! Tables: sorted bytes to bytes, the same for reading and for writing: the recent rows laid over a snapshot of the database.
 //!
-//! Owns the names of the tables. Deliberately absent: what the bytes mean (`row`, `key`).
+//! Owns the names of the tables. Deliberately absent: what the bytes mean (`row`, `key`), how rows come into the database (`database`).
 
 use std::{
+    cmp::Ordering,
     collections::BTreeMap,
     fmt::Write as _,
     ops::{Bound, ControlFlow},
+    sync::Arc,
 };
 
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadOnlyTable, ReadTransaction, TableDefinition};
 
 use super::{
     error::Fault,
+    group::Group,
     key::{self, KeyRange},
+    recent::{Recent, Slot},
 };
 
-type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 /// What a scan does with a row.
 pub(super) type Each<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, Fault>;
@@ -31,7 +35,7 @@ pub(super) enum Order {
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
-        /// The tables; their names are stored.
+        /// The tables; their names are stored, and in the log their places in this list (G-3).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub(super) enum Table { $($(#[$doc])* $name,)* }
 
@@ -69,12 +73,13 @@ tables! {
     LoginsOfUser = "logins_of_user";
     /// User, device → device.
     Devices = "devices";
-    /// The number of the last commit.
+    /// The number of the last commit, and the log.
     Meta = "meta";
 }
 
 impl Table {
-    const fn definition(self) -> Definition {
+    /// Returns what redb opens it by.
+    pub(super) const fn definition(self) -> Definition {
         TableDefinition::new(self.name())
     }
 
@@ -110,24 +115,29 @@ pub(super) trait Rows {
     ) -> Result<(), Fault>;
 }
 
-/// The tables as one reading transaction sees them.
+type Snapshot = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+/// The tables as they are after one commit.
 pub(super) struct ReadTables {
     txn: ReadTransaction,
-    open: BTreeMap<Table, ReadOnlyTable<&'static [u8], &'static [u8]>>,
+    open: BTreeMap<Table, Snapshot>,
+    recent: Arc<Recent>,
+    /// The commit.
+    number: u64,
 }
 
 impl ReadTables {
-    pub(super) fn new(txn: ReadTransaction) -> Self {
+    /// Makes a view of commit `number`; `txn` was begun before it was known and holds nothing later that `recent` does not.
+    pub(super) fn new(txn: ReadTransaction, recent: Arc<Recent>, number: u64) -> Self {
         Self {
             txn,
             open: BTreeMap::new(),
+            recent,
+            number,
         }
     }
 
-    fn table(
-        &mut self,
-        table: Table,
-    ) -> Result<&ReadOnlyTable<&'static [u8], &'static [u8]>, Fault> {
+    fn table(&mut self, table: Table) -> Result<&Snapshot, Fault> {
         Ok(match self.open.entry(table) {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::btree_map::Entry::Vacant(entry) => {
@@ -139,7 +149,11 @@ impl ReadTables {
 
 impl Rows for ReadTables {
     fn get(&mut self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
-        get(self.table(table)?, key)
+        if let Some(slot) = self.recent.get(table, key, self.number) {
+            return Ok(slot.map(|row| row.to_vec()));
+        }
+        let row = self.table(table)?.get(key)?;
+        Ok(row.map(|row| row.value().to_vec()))
     }
 
     fn scan(
@@ -149,69 +163,115 @@ impl Rows for ReadTables {
         order: Order,
         each: Each<'_>,
     ) -> Result<(), Fault> {
-        scan(self.table(table)?, &range, order, each)
-    }
-}
-
-/// The tables inside the one writing transaction.
-pub(super) struct WriteTables<'t> {
-    txn: &'t WriteTransaction,
-    open: BTreeMap<Table, redb::Table<'t, &'static [u8], &'static [u8]>>,
-    touched: bool,
-}
-
-impl<'t> WriteTables<'t> {
-    pub(super) fn new(txn: &'t WriteTransaction) -> Self {
-        Self {
-            txn,
-            open: BTreeMap::new(),
-            touched: false,
+        if is_crossed(&range) {
+            return Ok(());
+        }
+        let mut over = Over {
+            recent: Arc::clone(&self.recent),
+            number: self.number,
+            table,
+            left: range.clone(),
+            order,
+        };
+        let bounds = (
+            range.0.as_ref().map(Vec::as_slice),
+            range.1.as_ref().map(Vec::as_slice),
+        );
+        let mut rows = self.table(table)?.range::<&[u8]>(bounds)?;
+        let mut below = || match order {
+            Order::Rising => rows.next(),
+            Order::Falling => rows.next_back(),
+        };
+        let (mut upper, mut lower) = (over.next(), below().transpose()?);
+        loop {
+            let first = match (&upper, &lower) {
+                (None, None) => return Ok(()),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((key, _)), Some((below, _))) => match order {
+                    Order::Rising => key.as_slice().cmp(below.value()),
+                    Order::Falling => below.value().cmp(key.as_slice()),
+                },
+            };
+            let end = match (first, &upper, &lower) {
+                (Ordering::Greater, _, Some((key, row))) => each(key.value(), row.value())?,
+                (_, Some((key, Some(row))), _) => each(key, row)?,
+                _ => ControlFlow::Continue(()),
+            };
+            if end.is_break() {
+                return Ok(());
+            }
+            if first.is_ge() {
+                lower = below().transpose()?;
+            }
+            if first.is_le() {
+                upper = over.next();
+            }
         }
     }
+}
 
-    /// Tells whether anything was written.
-    pub(super) const fn touched(&self) -> bool {
-        self.touched
+/// A walk over the recent rows of a range; it holds no lock between two rows.
+struct Over {
+    recent: Arc<Recent>,
+    number: u64,
+    table: Table,
+    left: KeyRange,
+    order: Order,
+}
+
+impl Over {
+    fn next(&mut self) -> Option<(Vec<u8>, Slot)> {
+        let left = (
+            self.left.0.as_ref().map(Vec::as_slice),
+            self.left.1.as_ref().map(Vec::as_slice),
+        );
+        let found = self.recent.first(self.table, left, self.order, self.number);
+        match (&found, self.order) {
+            (Some((key, _)), Order::Rising) => self.left.0 = Bound::Excluded(key.clone()),
+            (Some((key, _)), Order::Falling) => self.left.1 = Bound::Excluded(key.clone()),
+            // Nothing is left: an empty range, not the same walk again.
+            (None, _) => self.left = (Bound::Included(vec![0]), Bound::Excluded(vec![0])),
+        }
+        found
+    }
+}
+
+/// The tables as the jobs of one commit see and change them.
+pub(super) struct WriteTables<'g> {
+    rows: ReadTables,
+    group: &'g mut Group,
+}
+
+impl<'g> WriteTables<'g> {
+    /// Writes into `rows`, whose commit nobody can see yet, and into `group`.
+    pub(super) fn new(rows: ReadTables, group: &'g mut Group) -> Self {
+        Self { rows, group }
     }
 
     /// Writes a row.
-    pub(super) fn put(&mut self, table: Table, key: &[u8], row: &[u8]) -> Result<(), Fault> {
-        self.touched = true;
-        self.table(table)?.insert(key, row)?;
-        Ok(())
+    pub(super) fn put(&mut self, table: Table, key: &[u8], row: &[u8]) {
+        self.change(table, key, Some(row));
     }
 
     /// Deletes a row, if it is there.
     pub(super) fn remove(&mut self, table: Table, key: &[u8]) -> Result<(), Fault> {
-        let removed = self.table(table)?.remove(key)?.is_some();
-        self.touched |= removed;
-        Ok(())
-    }
-
-    /// Makes every table that is not there.
-    pub(super) fn create_all(&mut self) -> Result<(), Fault> {
-        for table in Table::ALL {
-            self.table(*table)?;
+        if self.rows.get(table, key)?.is_some() {
+            self.change(table, key, None);
         }
         Ok(())
     }
 
-    fn table(
-        &mut self,
-        table: Table,
-    ) -> Result<&mut redb::Table<'t, &'static [u8], &'static [u8]>, Fault> {
-        Ok(match self.open.entry(table) {
-            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::btree_map::Entry::Vacant(entry) => {
-                entry.insert(self.txn.open_table(table.definition())?)
-            }
-        })
+    fn change(&mut self, table: Table, key: &[u8], row: Option<&[u8]>) {
+        self.group.push(table, key, row);
+        let ReadTables { recent, number, .. } = &self.rows;
+        recent.put(table, key, row, *number);
     }
 }
 
 impl Rows for WriteTables<'_> {
     fn get(&mut self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
-        get(self.table(table)?, key)
+        self.rows.get(table, key)
     }
 
     fn scan(
@@ -221,47 +281,117 @@ impl Rows for WriteTables<'_> {
         order: Order,
         each: Each<'_>,
     ) -> Result<(), Fault> {
-        scan(self.table(table)?, &range, order, each)
+        self.rows.scan(table, range, order, each)
     }
 }
 
-fn get(
-    table: &impl ReadableTable<&'static [u8], &'static [u8]>,
-    key: &[u8],
-) -> Result<Option<Vec<u8>>, Fault> {
-    Ok(table.get(key)?.map(|row| row.value().to_vec()))
+/// Tells whether the ends of a range are crossed, over which redb and the recent rows would panic.
+fn is_crossed(range: &KeyRange) -> bool {
+    let (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) =
+        range
+    else {
+        return false;
+    };
+    from >= to && !matches!(range, (Bound::Included(a), Bound::Included(b)) if a == b)
 }
 
-fn scan(
-    table: &impl ReadableTable<&'static [u8], &'static [u8]>,
-    range: &KeyRange,
-    order: Order,
-    each: Each<'_>,
-) -> Result<(), Fault> {
-    // redb panics on a range whose ends are crossed.
-    if let (
-        Bound::Included(from) | Bound::Excluded(from),
-        Bound::Included(to) | Bound::Excluded(to),
-    ) = range
-        && from >= to
-        && !matches!(range, (Bound::Included(a), Bound::Included(b)) if a == b)
-    {
-        return Ok(());
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use redb::{Database, ReadableDatabase as _, backends::InMemoryBackend};
+
+    use super::*;
+
+    type Model = BTreeMap<Vec<u8>, Vec<u8>>;
+
+    struct Dice(u64);
+
+    impl Dice {
+        fn below(&mut self, bound: u8) -> u8 {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            (self.0 >> 32) as u8 % bound
+        }
+
+        fn key(&mut self) -> Vec<u8> {
+            (0..1 + self.below(2)).map(|_| self.below(5)).collect()
+        }
+
+        fn bound(&mut self) -> Bound<Vec<u8>> {
+            match self.below(3) {
+                0 => Bound::Unbounded,
+                1 => Bound::Included(self.key()),
+                _ => Bound::Excluded(self.key()),
+            }
+        }
     }
-    let bounds = (
-        range.0.as_ref().map(Vec::as_slice),
-        range.1.as_ref().map(Vec::as_slice),
-    );
-    let mut rows = table.range::<&[u8]>(bounds)?;
-    loop {
-        let next = match order {
-            Order::Rising => rows.next(),
-            Order::Falling => rows.next_back(),
-        };
-        let Some(row) = next else { return Ok(()) };
-        let (key, value) = row?;
-        if each(key.value(), value.value())?.is_break() {
-            return Ok(());
+
+    /// Puts some rows into a database and some changes over them; the model holds what a view of commit 1 sees.
+    fn made(dice: &mut Dice) -> (Database, Arc<Recent>, Model) {
+        let database = Database::builder()
+            .create_with_backend(InMemoryBackend::new())
+            .unwrap();
+        let (recent, mut model) = (Recent::new(0), Model::new());
+        let txn = database.begin_write().unwrap();
+        {
+            let mut rows = txn.open_table(Table::Users.definition()).unwrap();
+            for n in 0..dice.below(12) {
+                let (key, row) = (dice.key(), vec![n]);
+                rows.insert(key.as_slice(), row.as_slice()).unwrap();
+                model.insert(key, row);
+            }
+        }
+        txn.commit().unwrap();
+        for n in 0..dice.below(12) {
+            let (key, row) = (dice.key(), vec![100 + n]);
+            match dice.below(4) {
+                0 => {
+                    recent.put(Table::Users, &key, None, 1);
+                    model.remove(&key);
+                }
+                1 => recent.put(Table::Users, &key, Some(&row), 2),
+                _ => {
+                    recent.put(Table::Users, &key, Some(&row), 1);
+                    model.insert(key, row);
+                }
+            }
+        }
+        (database, Arc::new(recent), model)
+    }
+
+    #[test]
+    fn recent_rows_lie_over_the_database_in_order() {
+        for seed in 1..600 {
+            let mut dice = Dice(seed);
+            let (database, recent, model) = made(&mut dice);
+            let txn = database.begin_read().unwrap();
+            let mut tables = ReadTables::new(txn, recent, 1);
+            for (order, range) in [Order::Rising, Order::Falling]
+                .into_iter()
+                .flat_map(|order| [(); 8].map(|()| (order, (dice.bound(), dice.bound()))))
+            {
+                let mut wanted: Vec<_> = model
+                    .iter()
+                    .filter(|(key, _)| std::ops::RangeBounds::contains(&range, *key))
+                    .map(|(key, row)| (key.clone(), row.clone()))
+                    .collect();
+                if order == Order::Falling {
+                    wanted.reverse();
+                }
+                let mut found = Vec::new();
+                let mut each = |key: &[u8], row: &[u8]| {
+                    found.push((key.to_vec(), row.to_vec()));
+                    Ok(ControlFlow::Continue(()))
+                };
+                let text = format!("seed {seed}: {order:?} {range:?}");
+                tables.scan(Table::Users, range, order, &mut each).unwrap();
+                assert_eq!(found, wanted, "{text}");
+            }
+            for key in (0..20).map(|_| dice.key()) {
+                let found = tables.get(Table::Users, &key).unwrap();
+                assert_eq!(found.as_ref(), model.get(&key), "seed {seed}: {key:?}");
+            }
         }
     }
 }

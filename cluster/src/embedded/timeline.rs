@@ -42,7 +42,7 @@ impl Timeline for EmbeddedStore {
                 }
                 for event in &events {
                     let key = key::event(room, event.seq);
-                    tables.put(Table::Timeline, &key, &row::seal_event(&key, event))?;
+                    tables.put(Table::Timeline, &key, &row::seal_event(&key, event));
                 }
                 Ok(Append::Appended)
             },

@@ -29,7 +29,7 @@ impl UserDirectory for EmbeddedStore {
             if row::load::<UserRecord>(tables, Table::Users, key)?.is_some() {
                 return Ok(CreateUser::Taken);
             }
-            row::store(tables, Table::Users, key, &user)?;
+            row::store(tables, Table::Users, key, &user);
             Ok(CreateUser::Created)
         })
     }
@@ -69,7 +69,7 @@ impl UserDirectory for EmbeddedStore {
             if let Some(avatar) = change.avatar {
                 record.avatar = avatar;
             }
-            row::store(tables, Table::Users, user.as_str().as_bytes(), &record)?;
+            row::store(tables, Table::Users, user.as_str().as_bytes(), &record);
             Ok(record)
         })
     }
@@ -99,7 +99,8 @@ impl UserDirectory for EmbeddedStore {
         self.write(SMALL, move |tables| {
             let mut record = user_or_fresh(tables, &user, at)?;
             record.last_seen = record.last_seen.max(Some(at));
-            row::store(tables, Table::Users, user.as_str().as_bytes(), &record)
+            row::store(tables, Table::Users, user.as_str().as_bytes(), &record);
+            Ok(())
         })
     }
 
@@ -133,8 +134,9 @@ impl UserDirectory for EmbeddedStore {
             if let Some(there) = there.filter(|there| there.user_id != login.user_id) {
                 tables.remove(Table::LoginsOfUser, &of_user(&there))?;
             }
-            row::store(tables, Table::Logins, &id, &login)?;
-            row::store(tables, Table::LoginsOfUser, &of_user(&login), &())
+            row::store(tables, Table::Logins, &id, &login);
+            row::store(tables, Table::LoginsOfUser, &of_user(&login), &());
+            Ok(())
         })
     }
 
@@ -183,7 +185,7 @@ impl UserDirectory for EmbeddedStore {
                 expires_at,
                 ..record
             };
-            row::store(tables, Table::Logins, &id, &rotated)?;
+            row::store(tables, Table::Logins, &id, &rotated);
             Ok(RotateLogin::Rotated(rotated))
         })
     }
@@ -206,7 +208,8 @@ impl UserDirectory for EmbeddedStore {
                 device.user_id.as_str(),
                 device.device_id.as_str().as_bytes(),
             );
-            row::store(tables, Table::Devices, &key, &device)
+            row::store(tables, Table::Devices, &key, &device);
+            Ok(())
         })
     }
 
@@ -234,7 +237,7 @@ impl EmbeddedStore {
                 return Ok(false);
             };
             change(&mut record);
-            row::store(tables, Table::Users, key, &record)?;
+            row::store(tables, Table::Users, key, &record);
             Ok(true)
         })
     }

@@ -1,11 +1,14 @@
 //! Client frames: the table of types, and the payload of each.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use super::{
-    Refusal, body::MessageBody, clearable, hello::Hello, hello::PresenceSetting, number, object,
-    read, word,
+    Refusal,
+    body::{Body, MessageBody},
+    clearable,
+    hello::{Hello, PresenceSetting},
+    number, object, read, word,
 };
 use crate::{DeviceId, ErrorCode, Role, RoomId, RoomKind, Seq, Timestamp, UserId, room::Mode};
 
@@ -28,6 +31,14 @@ macro_rules! client_frames {
                 match kind {
                     $($text => read::payload::<$payload>(payload).map(Self::$name),)*
                     _ => Err(Refusal { field: Some("type".into()), ..Refusal::new(ErrorCode::UnknownType, "unknown frame type") }),
+                }
+            }
+
+            /// Reads the payload of a frame of type `kind`, with nobody to blame.
+            pub(super) fn deserialize<'de, D: Deserializer<'de>>(kind: &str, payload: D) -> Result<Self, D::Error> {
+                match kind {
+                    $($text => object::deserialize::<D, $payload>(payload).map(Self::$name),)*
+                    _ => Err(D::Error::unknown_variant(kind, Self::TYPES)),
                 }
             }
 
@@ -280,8 +291,8 @@ payloads! {
         /// The room.
         room_id: RoomId,
         /// What is said.
-        #[serde(deserialize_with = "object::deserialize")]
-        body: MessageBody,
+        #[schemars(with = "MessageBody")]
+        body: Body,
         /// The message this one answers.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reply_to: Option<Seq>,
@@ -307,8 +318,8 @@ payloads! {
         /// The message.
         target: Seq,
         /// What it says from now on.
-        #[serde(deserialize_with = "object::deserialize")]
-        body: MessageBody,
+        #[schemars(with = "MessageBody")]
+        body: Body,
     }
 
     /// The payload of `message.delete`.
