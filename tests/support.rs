@@ -8,6 +8,9 @@
     reason = "tests, and each binary uses a part"
 )]
 
+#[path = "support/raw.rs"]
+pub mod raw;
+
 use std::{collections::VecDeque, net::SocketAddr, sync::mpsc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};

@@ -4,7 +4,8 @@
 //!
 //! Invariants:
 //! - O-1: the ordered lane (replies, notices, events) keeps its order, and nothing in it is dropped.
-//! - O-2: above [`LANE_BYTES_MAX`] no event is pushed; the session reads the log instead. Above [`REPLY_BYTES_MAX`] the connection closes 4501.
+//! - O-2: above [`LANE_BYTES_MAX`] no event is pushed; the session reads the log instead. Above [`REPLY_BYTES_MAX`] or
+//!   [`REPLY_FRAMES_MAX`] the connection closes 4501.
 //! - O-3: the ephemeral lane holds one frame per key, the last; when full the oldest typing or presence goes, then the oldest receipt.
 //! - O-4: after [`Outlet::close`] nothing more is taken in.
 //! - O-5: every byte that waits is on the thread's account ([`Ledger`]), until it is written or the connection ends.
@@ -19,7 +20,8 @@ use bytes::{Buf, Bytes};
 use parlor_schema::{
     CloseCode, RoomId,
     limits::{
-        EPHEMERAL_BYTES_MAX, LANE_BYTES_MAX, LANE_BYTES_SCARCE, REPLY_BYTES_MAX, WRITE_BYTES,
+        EPHEMERAL_BYTES_MAX, LANE_BYTES_MAX, LANE_BYTES_SCARCE, REPLY_BYTES_MAX, REPLY_FRAMES_MAX,
+        WRITE_BYTES,
     },
 };
 
@@ -76,13 +78,13 @@ impl Outlet {
             return;
         }
         self.ledger.add(bytes.len());
-        let held = {
+        let too_much = {
             let mut lanes = self.lanes.borrow_mut();
             lanes.ordered_bytes += bytes.len();
             lanes.ordered.push_back(bytes);
-            lanes.ordered_bytes
+            lanes.ordered_bytes > REPLY_BYTES_MAX || lanes.ordered.len() > REPLY_FRAMES_MAX
         };
-        if held > REPLY_BYTES_MAX {
+        if too_much {
             self.close(CloseCode::TooSlow, CloseCode::TooSlow.reason());
         } else {
             self.wake();
@@ -346,6 +348,16 @@ mod tests {
         let outlet = outlet();
         for _ in 0..5 {
             outlet.push(Bytes::from(vec![0; REPLY_BYTES_MAX / 4]));
+        }
+        assert_eq!(outlet.closing().unwrap().code, CloseCode::TooSlow);
+    }
+
+    #[test]
+    fn so_do_many_small_ones() {
+        let outlet = outlet();
+        for _ in 0..=REPLY_FRAMES_MAX {
+            assert!(!outlet.is_closing());
+            outlet.push(Bytes::from_static(&[0x8A, 0]));
         }
         assert_eq!(outlet.closing().unwrap().code, CloseCode::TooSlow);
     }

@@ -79,6 +79,9 @@ pub const WRITE_BYTES: usize = 64 * 1024;
 pub const EPHEMERAL_BYTES_MAX: usize = 32 * 1024;
 /// Bytes of replies and notices waiting for a socket that does not read; beyond, the connection is closed 4501.
 pub const REPLY_BYTES_MAX: usize = 4 * SERVER_FRAME_BYTES_MAX;
+/// Frames that wait for a socket, whatever their bytes: one takes some hundred bytes beside its own, so that many small ones, the
+/// answers to pings above all, would take far more memory than they count.
+pub const REPLY_FRAMES_MAX: usize = REPLY_BYTES_MAX / 128;
 /// Time a socket may take no byte while some wait; then it is closed 4501.
 pub const WRITE_STALL_MS: u64 = 30_000;
 /// The same while the node holds more for its sockets than its setting allows.
