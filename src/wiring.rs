@@ -40,6 +40,7 @@ use parlor_schema::{
     limits::{HELLOS_MAX, HISTORY_LIMIT_MAX},
     port::{Clock, Directory, Ids, NodeInfo, Timeline},
 };
+use rustls::ServerConfig;
 use tokio::sync::Semaphore;
 
 pub use listen::{Running, Scheme};
@@ -197,12 +198,13 @@ pub struct Stores {
 /// # Errors
 /// Names what is missing (WI-1).
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
+    let tls = tls::load(&settings.server)?;
     let base = Base::open(&settings).await?;
     let stores = Stores {
         timeline: base.store.clone(),
         directory: base.store.clone(),
     };
-    run(&settings, base, stores)
+    run(&settings, tls, base, stores)
 }
 
 /// Starts a node as [`start`] does, whose rooms are in `stores`; accounts stay in the embedded store.
@@ -210,10 +212,16 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
 /// # Errors
 /// Names what is missing (WI-1).
 pub async fn start_over(settings: Settings, stores: Stores) -> Result<Running, StartError> {
-    run(&settings, Base::open(&settings).await?, stores)
+    let tls = tls::load(&settings.server)?;
+    run(&settings, tls, Base::open(&settings).await?, stores)
 }
 
-fn run(settings: &Settings, base: Base, stores: Stores) -> Result<Running, StartError> {
+fn run(
+    settings: &Settings,
+    tls: Option<ServerConfig>,
+    base: Base,
+    stores: Stores,
+) -> Result<Running, StartError> {
     let metrics = Metrics::new();
     let ports = Ports {
         timeline: stores.timeline,
@@ -271,6 +279,7 @@ fn run(settings: &Settings, base: Base, stores: Stores) -> Result<Running, Start
     });
     listen::listen(
         settings,
+        tls,
         ws,
         state,
         listen::Held {

@@ -156,6 +156,10 @@ impl Connection {
                 Ok(None) => break,
                 Ok(Some(incoming)) => {
                     line.last_in.set(self.socket.now_ms());
+                    if !self.decoder.is_midway() {
+                        // The next one has its own time.
+                        line.partial_since.set(None);
+                    }
                     match incoming {
                         Incoming::Text(text) => texts.push(Text::Json(text)),
                         Incoming::Binary(bytes) => texts.push(Text::Binary(bytes)),

@@ -21,6 +21,8 @@ const NAME: &str = "permessage-deflate";
 pub(super) const LEAVE_BELOW_BYTES: usize = 512;
 /// The end of every flushed block, which the wire leaves out (RFC 7692 section 7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
+/// An empty last block: what is at the end of a block ends here, and nothing else does.
+const LAST: [u8; 5] = [0x01, 0x00, 0x00, 0xFF, 0xFF];
 /// Favours speed: a frame's text is short, and most of what can be won is won at once.
 const LEVEL: u32 = 3;
 /// The window of a client that did not ask for another, and the one used for all that asked for less.
@@ -40,13 +42,14 @@ pub(super) fn inflate(message: &[u8], limit: usize) -> Result<Bytes, Violation> 
         let inflater = held.get_or_insert_with(|| Box::new(Decompress::new(false)));
         inflater.reset(false);
         let mut out = BytesMut::new();
-        for part in [message, &TAIL] {
+        for part in [message, &TAIL, &LAST] {
             if run(inflater, part, &mut out, limit)? == Status::StreamEnd {
                 // A client may end its stream (RFC 7692 section 7.2.3.4); what follows is its own tail.
-                break;
+                return Ok(out.freeze());
             }
         }
-        Ok(out.freeze())
+        // The message ended inside a block.
+        Err(Violation::Data)
     })
 }
 

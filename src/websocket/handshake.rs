@@ -6,7 +6,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use actix_codec::Framed;
 use actix_http::{
-    HttpMessage, Request, Response, StatusCode,
+    ConnectionType, HttpMessage, Request, Response, StatusCode,
     body::{BodySize, BoxBody},
     h1,
     header::{self, HeaderValue},
@@ -285,7 +285,6 @@ async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/problem+json"),
     );
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     match refused.status {
         StatusCode::UPGRADE_REQUIRED => {
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"))
@@ -300,6 +299,11 @@ async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
     };
     if let Some(wait) = refused.refusal.retry_after_ms {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.div_ceil(1000)));
+    }
+    if refused.status != StatusCode::UPGRADE_REQUIRED {
+        // The codec would else repeat what the request wanted.
+        let head = response.head_mut();
+        head.set_connection_type(ConnectionType::Close);
     }
     let size = BodySize::Sized(body.len() as u64);
     framed

@@ -17,7 +17,7 @@ use parlor_config::{HostPort, Settings};
 use parlor_schema::port::Clock;
 use rustls::ServerConfig;
 
-use super::{StartError, tls};
+use super::StartError;
 use crate::{
     http::{self, HttpState, Listener},
     websocket::{self, WsState},
@@ -74,11 +74,11 @@ pub struct Running {
 
 pub(super) fn listen(
     settings: &Settings,
+    tls: Option<ServerConfig>,
     ws: WsState,
     state: web::Data<HttpState>,
     held: Held,
 ) -> Result<Running, StartError> {
-    let tls = tls::load(&settings.server)?;
     let scheme = match tls {
         Some(_) => Scheme::Https,
         None => Scheme::Http,

@@ -107,10 +107,11 @@ async fn the_protocol_over_tls_is_the_same() {
         }
     };
     assert!(answered.is_compressed());
-    // As many as fit into one frame.
     let events = &answered.json()["payload"]["events"];
     let events = events.as_array().unwrap();
-    assert!(events.len() > 30 && answered.payload.len() < 100_000);
+    // As many as fit into one frame, and a hundredth of that on the wire.
+    assert!(events.len() > 10, "{}", events.len());
+    assert!(answered.payload.len() < 10_000);
     assert!(
         events
             .iter()
@@ -171,39 +172,22 @@ fn a_start_with_a_broken_certificate_or_key_names_the_setting() {
         certificate.folder.path().join("tls.pem"),
         certificate.folder.path().join("tls.key"),
     );
+    let refused = |setting: &str, what: &str| {
+        let why = refusal(&certificate);
+        assert!(why.starts_with(&format!("{setting}: ")), "{what}: {why}");
+    };
     let good = std::fs::read(&key).unwrap();
-    std::fs::write(
-        &key,
-        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-    )
-    .unwrap();
-    assert!(
-        refusal(&certificate).starts_with("server.tls_key_file: "),
-        "garbage"
-    );
+    let garbage = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    std::fs::write(&key, garbage).unwrap();
+    refused("server.tls_key_file", "garbage");
     std::fs::write(&key, "").unwrap();
-    assert!(
-        refusal(&certificate).starts_with("server.tls_key_file: "),
-        "empty"
-    );
-    write_pem(
-        &key,
-        "PRIVATE KEY",
-        &KeyPair::generate().unwrap().serialize_der(),
-    );
-    assert!(
-        refusal(&certificate).starts_with("server.tls_key_file: "),
-        "of another"
-    );
+    refused("server.tls_key_file", "empty");
+    let other = KeyPair::generate().unwrap();
+    write_pem(&key, "PRIVATE KEY", &other.serialize_der());
+    refused("server.tls_key_file", "of another");
     std::fs::remove_file(&key).unwrap();
-    assert!(
-        refusal(&certificate).starts_with("server.tls_key_file: "),
-        "missing"
-    );
+    refused("server.tls_key_file", "missing");
     std::fs::write(&key, good).unwrap();
     std::fs::write(&cert, "").unwrap();
-    assert!(
-        refusal(&certificate).starts_with("server.tls_cert_file: "),
-        "empty"
-    );
+    refused("server.tls_cert_file", "empty");
 }

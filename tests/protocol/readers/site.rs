@@ -180,12 +180,12 @@ async fn serve(env: Arc<SessionEnv>, stream: std::net::TcpStream, coding: Coding
     };
     let peer = IpAddr::from(Ipv4Addr::LOCALHOST);
     let stream = Stream::Plain(tokio::net::TcpStream::from_std(stream).unwrap());
-    websocket::run(stream, Bytes::new(), setup, |line| {
+    let open = |line| {
         let session = Session::open(env.clone(), line, peer, None);
         Taker {
             inbound: session.clone().recipient(),
             gone: session.recipient(),
         }
-    })
-    .await;
+    };
+    websocket::run(stream, Bytes::new(), setup, open, |_| {}).await;
 }
