@@ -19,7 +19,8 @@ use std::{
 };
 
 use actix::prelude::*;
-use parlor_schema::{CloseCode, RoomId, Seq, SessionId};
+use parlor_schema::{CloseCode, RoomId, Seq, SessionId, limits::PULLS_MAX};
+use tokio::sync::Semaphore;
 
 use crate::{
     drain::Drain,
@@ -69,6 +70,7 @@ pub struct Fanout {
     lines: RefCell<HashMap<SessionId, Weak<Line>>>,
     to: RefCell<Option<Recipient<Deliver>>>,
     ledger: Rc<Ledger>,
+    pulls: Arc<Semaphore>,
     queued: Cell<i64>,
     drain: Arc<Drain>,
     ticks: Cell<u64>,
@@ -101,6 +103,7 @@ impl Fanout {
                 lines: RefCell::default(),
                 to: RefCell::default(),
                 ledger: Rc::new(Ledger::new(budget.clone())),
+                pulls: Arc::new(Semaphore::new(PULLS_MAX)),
                 queued: Cell::new(0),
                 drain: drain.clone(),
                 ticks: Cell::new(0),
@@ -119,6 +122,12 @@ impl Fanout {
     #[must_use]
     pub fn ledger(&self) -> Rc<Ledger> {
         self.ledger.clone()
+    }
+
+    /// Returns the turns of the thread's sessions at reading the log, given in the order of asking ([`PULLS_MAX`]).
+    #[must_use]
+    pub fn pulls(&self) -> Arc<Semaphore> {
+        self.pulls.clone()
     }
 
     /// Has the wheel tick a line.

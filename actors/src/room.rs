@@ -18,6 +18,7 @@ pub mod load;
 pub mod members;
 pub mod message;
 pub mod packet;
+pub mod pages;
 mod perform;
 pub mod read;
 pub mod reply;
@@ -30,6 +31,7 @@ mod view;
 
 use std::{
     collections::{HashMap, VecDeque},
+    rc::Rc,
     sync::Arc,
 };
 
@@ -46,6 +48,7 @@ use crate::{
         ask::{Ask, Deliver, Interest, ReplyTo, WorkerId},
         live::Live,
         packet::Ring,
+        pages::Pages,
         read::Reader,
         rooms::Rooms,
         state::{Moment, RoomRules, RoomState, Ticket},
@@ -78,6 +81,7 @@ pub struct Room {
     replies: HashMap<Ticket, ReplyTo<parlor_schema::frame::Ack>>,
     interest: HashMap<WorkerId, Target>,
     ring: Ring,
+    pages: Rc<Pages>,
     live: Live,
     deltas: VecDeque<RoomDelta>,
     projecting: Projecting,
@@ -128,12 +132,12 @@ impl Room {
             generation,
             handled: 0,
             env,
-            rooms,
             core: Core::Loading(VecDeque::new()),
             next_ticket: 0,
             replies: HashMap::new(),
             interest: HashMap::new(),
             ring: Ring::default(),
+            pages: Rc::new(Pages::new(id, rooms.pages())),
             live: Live::default(),
             deltas: VecDeque::new(),
             projecting: Projecting::No,
@@ -142,6 +146,7 @@ impl Room {
             last_message: None,
             timer: None,
             quiet_since,
+            rooms,
         }
     }
 
@@ -274,6 +279,7 @@ impl Room {
             room: self.id,
             head: state.head(),
             horizon: retention.map(|kept| self.env.ports.clock.now().minus_millis(kept)),
+            pages: self.pages.clone(),
         }
     }
 }

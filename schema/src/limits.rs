@@ -39,6 +39,10 @@ pub const ROOM_QUEUE_MAX: usize = 1024;
 pub const RING_EVENTS_MAX: usize = 256;
 /// Bytes of events a room keeps in memory, whatever their number.
 pub const RING_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of pages of the log that all rooms of a node keep for those who read the same ones, about.
+pub const PAGES_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Sessions of one thread that read the log at once; the others have their turns, so that a reconnect of many delays nobody who is here.
+pub const PULLS_MAX: usize = 16;
 /// History events in one answer, and the default.
 pub const HISTORY_LIMIT_MAX: u32 = 200;
 /// History events in one answer when the client names no number.

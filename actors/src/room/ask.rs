@@ -11,7 +11,7 @@ use parlor_schema::{
 };
 use tokio::sync::oneshot;
 
-use super::packet::{Batch, Packet};
+use super::packet::Batch;
 
 /// Where a reply goes. A room that ends without answering drops it.
 pub type ReplyTo<T> = oneshot::Sender<Result<T, Refusal>>;
@@ -57,8 +57,6 @@ pub struct ReadPage {
     pub user: UserId,
     /// The position the session has.
     pub after: Seq,
-    /// About how many bytes it wants.
-    pub bytes: usize,
     /// Where the answer goes.
     pub reply: ReplyTo<Page>,
 }
@@ -66,8 +64,8 @@ pub struct ReadPage {
 /// Packed events in order.
 #[derive(Debug)]
 pub struct Page {
-    /// The events that follow the position asked for, or `first` where that is higher.
-    pub packets: Vec<Packet>,
+    /// Events in order, the next after the position asked for (or `first`, where that is higher) among them; none: there is none.
+    pub batch: Option<Arc<Batch>>,
     /// The room's head when it was read.
     pub head: Seq,
     /// The first kept position.

@@ -18,6 +18,7 @@ use super::{
     ask::{Ask, Ephemeral, EphemeralKey, Look, ReadPage, RoleOf},
     live::ReceiptKind,
     members::Access,
+    pages::KEPT_MS,
     read,
     state::{Facts, Pending, RoomState, Ticket},
     visible,
@@ -308,15 +309,13 @@ impl Handler<ReadPage> for Room {
         };
         let reader = self.reader(state);
         if reader.horizon.is_none()
-            && let Some(page) = read::page_from_ring(&self.ring, ask.after, ask.bytes, state.head())
+            && let Some(page) = read::page_from_ring(self.id, &self.ring, ask.after, state.head())
         {
             return answer(ask.reply, Ok(page));
         }
         self.env.metrics.pulls.inc();
-        ctx.spawn(
-            async move { answer(ask.reply, reader.page(ask.after, ask.bytes).await) }
-                .into_actor(self),
-        );
+        ctx.spawn(async move { answer(ask.reply, reader.page(ask.after).await) }.into_actor(self));
+        self.arm(KEPT_MS, ctx);
     }
 }
 

@@ -1,24 +1,23 @@
 //! Reading a room's timeline: history answers and pages for sessions, from the ring where it reaches, else from the store.
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use parlor_schema::{
     Event, RoomId, Seq, Timestamp, UserId,
     event::Viewer,
     frame::{Ack, Refusal, ack::HistoryAck, client::HistoryGet},
-    limits::{HISTORY_BYTES_MAX, HISTORY_LIMIT_DEFAULT, HISTORY_LIMIT_MAX},
+    limits::{HISTORY_BYTES_MAX, HISTORY_LIMIT_DEFAULT, HISTORY_LIMIT_MAX, JOINED_BYTES_MAX},
     port::{Direction, ReadRange, StoreError},
 };
 use serde_json::value::RawValue;
 
 use super::{
     ask::Page,
-    packet::{Packet, Ring},
+    packet::{Batch, Ring},
+    pages::{PAGE_EVENTS, Page as LogPage, Pages, Span},
+    unread::{Counts, WALK_MAX},
 };
 use crate::ports::Ports;
-
-/// Packets in one page for a session.
-const PAGE_EVENTS: usize = 256;
 
 /// What a read of the store needs to know of the room.
 #[derive(Clone)]
@@ -31,6 +30,8 @@ pub struct Reader {
     pub head: Seq,
     /// Nothing sent before this is kept.
     pub horizon: Option<Timestamp>,
+    /// What was read lately.
+    pub pages: Rc<Pages>,
 }
 
 impl Reader {
@@ -125,41 +126,78 @@ impl Reader {
         }))
     }
 
+    /// Reads the page that holds `seq`, at least `first` and at most the head; its last position may be lower, where a page is cut short.
+    async fn page_around(&self, seq: Seq, first: Seq) -> Result<Arc<LogPage>, StoreError> {
+        let mut span = Span::around(seq, first, self.head);
+        loop {
+            let range = ReadRange {
+                from: span.from,
+                to: span.to,
+                direction: Direction::Up,
+                limit: PAGE_EVENTS,
+                bytes: JOINED_BYTES_MAX,
+            };
+            let read = async || self.ports.timeline.read(self.room, range).await;
+            let now_ms = self.ports.clock.monotonic_ms();
+            let page = self.pages.get(span, now_ms, read).await?;
+            match page.events.last() {
+                // Large events: the rest of the run is a page of its own.
+                Some(last) if last.seq < seq => span.from = last.seq.next(),
+                _ => return Ok(page),
+            }
+        }
+    }
+
     /// Reads a page of packed events after `after`.
     ///
     /// # Errors
     /// `unavailable`.
-    pub async fn page(self, after: Seq, bytes: usize) -> Result<Page, Refusal> {
+    pub async fn page(self, after: Seq) -> Result<Page, Refusal> {
         let first = self.first().await?;
-        let from = after.next().max(first);
-        let range = ReadRange {
-            from,
-            to: self.head,
-            direction: Direction::Up,
-            limit: PAGE_EVENTS,
-            bytes,
-        };
-        let events = if from > self.head {
-            Vec::new()
+        let next = after.next().max(first);
+        let batch = if next > self.head {
+            None
         } else {
-            self.ports.timeline.read(self.room, range).await?
+            self.page_around(next, first)
+                .await?
+                .batch(&*self.ports.wire)
         };
-        let packets = events
-            .into_iter()
-            .map(|event| Packet::new(self.room, event, &*self.ports.wire))
-            .collect();
         Ok(Page {
-            packets,
+            batch,
             head: self.head,
             first,
         })
+    }
+
+    /// Counts what `user` has not read: the events after `read`, and not before `first`.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn count(&self, user: &UserId, read: Seq, first: Seq) -> Result<Counts, StoreError> {
+        let mut counts = Counts::default();
+        let low = read.next().max(first);
+        let (mut to, mut walked) = (self.head, 0);
+        while to >= low && walked < WALK_MAX {
+            let page = self.page_around(to, first).await?;
+            for event in page.events.iter().rev().filter(|event| event.seq <= to) {
+                if event.seq < low || !counts.add(event, user, page.mentions) {
+                    return Ok(counts);
+                }
+                walked += 1;
+            }
+            let Some(lowest) = page.events.first() else {
+                break;
+            };
+            to = lowest.seq.prev();
+        }
+        Ok(counts)
     }
 }
 
 /// Answers a page from the ring, when it holds all that is asked for.
 #[must_use]
-pub fn page_from_ring(ring: &Ring, after: Seq, bytes: usize, head: Seq) -> Option<Page> {
-    let mut left = bytes;
+pub fn page_from_ring(room: RoomId, ring: &Ring, after: Seq, head: Seq) -> Option<Page> {
+    let mut left = JOINED_BYTES_MAX;
     let mut packets = Vec::new();
     if after < head {
         for packet in ring.after(after)?.take(PAGE_EVENTS) {
@@ -170,8 +208,9 @@ pub fn page_from_ring(ring: &Ring, after: Seq, bytes: usize, head: Seq) -> Optio
             packets.push(packet.clone());
         }
     }
+    let batch = (!packets.is_empty()).then(|| Arc::new(Batch::new(room, packets)));
     Some(Page {
-        packets,
+        batch,
         head,
         first: Seq::FIRST,
     })

@@ -17,6 +17,7 @@ use parlor_schema::{RoomId, limits::ROOMS_MAX};
 use super::{
     Room, RoomEnv,
     ask::{Interest, WorkerId},
+    pages::Space,
 };
 
 /// Locks, so that threads seldom meet.
@@ -35,6 +36,7 @@ pub struct Rooms {
     shards: Vec<Mutex<HashMap<RoomId, Entry>>>,
     generations: AtomicU64,
     held: AtomicUsize,
+    pages: Arc<Space>,
 }
 
 impl Rooms {
@@ -47,7 +49,13 @@ impl Rooms {
             shards,
             generations: AtomicU64::new(1),
             held: AtomicUsize::new(0),
+            pages: Arc::default(),
         })
+    }
+
+    /// Returns what the pages of all rooms take.
+    pub(super) fn pages(&self) -> Arc<Space> {
+        self.pages.clone()
     }
 
     fn shard(&self, room: RoomId) -> MutexGuard<'_, HashMap<RoomId, Entry>> {

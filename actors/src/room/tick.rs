@@ -8,6 +8,7 @@ use parlor_schema::{frame::ServerFrame, limits::RECEIPT_FLUSH_MS, record::RoomDe
 use super::{
     Core, Projecting, Room,
     ask::{Deliver, EphemeralKey},
+    pages::KEPT_MS,
 };
 
 /// How long a room stays when nobody is interested.
@@ -58,6 +59,9 @@ impl Room {
         self.passivate(now, ctx);
         if let Some(due) = self.live.next_tick() {
             self.arm(due.saturating_sub(now).max(1), ctx);
+        }
+        if self.pages.expire(now) {
+            self.arm(KEPT_MS, ctx);
         }
         self.arm_nudge(ctx);
     }

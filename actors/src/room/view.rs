@@ -17,15 +17,16 @@ use super::{
     Room, Waiting, answer,
     ask::{Seen, Summarise, Summary},
     members::Access,
+    pages::KEPT_MS,
     state::RoomState,
-    unread::{self, Counts},
+    unread::Counts,
     visible,
 };
 
 impl Room {
     /// Describes the room to `user`, and hands the answer to `then`: at once where memory holds all, else after a read.
     pub(super) fn look(
-        &self,
+        &mut self,
         user: UserId,
         ctx: &mut Context<Self>,
         then: impl FnOnce(Result<Seen, Refusal>) + 'static,
@@ -59,12 +60,12 @@ impl Room {
                 .own
                 .map_or(reader.head, |own| own.read)
                 .max(first.prev());
-            let counts =
-                unread::count(reader.ports.timeline, reader.room, user, read, reader.head).await?;
+            let counts = reader.count(&user, read, first).await?;
             put(&mut room, counts);
             Ok::<_, StoreError>(Seen { room, first })
         };
         ctx.spawn(async move { then(work.await.map_err(Refusal::from)) }.into_actor(self));
+        self.arm(KEPT_MS, ctx);
     }
 
     /// Describes the room as `room.added` does: as it was just before the event that brings the user in.
@@ -112,7 +113,7 @@ impl Room {
         }
         let mut counts = Counts::default();
         for packet in self.ring.after(read)?.rev() {
-            if !counts.add(&packet.event, user) {
+            if !counts.add(&packet.event, user, true) {
                 break;
             }
         }

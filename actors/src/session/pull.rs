@@ -1,28 +1,46 @@
 //! Reading the log for subscriptions that resume or fell behind, page by page, at the pace the socket takes it.
 
-use std::{rc::Rc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use actix::prelude::*;
 use parlor_schema::{
-    ErrorCode, RoomId,
+    ErrorCode, RoomId, UserId,
     frame::{
         Refusal, ServerFrame,
         server::{Gap, Head, RemovedReason},
     },
-    limits::{HEAD_FRAME_MS, LANE_BYTES_MAX},
+    limits::HEAD_FRAME_MS,
 };
 use tokio::sync::oneshot;
 
 use super::{Phase as SessionPhase, Session};
 use crate::{
-    room::ask::{EphemeralKey, Page, ReadPage, Summarise},
+    room::{
+        ask::{EphemeralKey, Page, ReadPage, Summarise},
+        packet::Batch,
+        rooms::Rooms,
+    },
     subscription::{Phase, Subscription},
 };
 
 /// When a page that could not be had is asked for again.
 const RETRY: Duration = Duration::from_millis(250);
-/// Bytes asked for at a time: one page and what is in the lane stay below the lane's bound and a frame.
-const PAGE_BYTES: usize = LANE_BYTES_MAX / 4;
+
+/// Asks a room for what follows a subscription's cursor.
+async fn ask_page(
+    rooms: &Arc<Rooms>,
+    subscription: &Subscription,
+    user: UserId,
+) -> Result<Page, Refusal> {
+    let (reply, page) = oneshot::channel();
+    let after = subscription.cursor.get();
+    let ask = ReadPage { user, after, reply };
+    if rooms.tell(subscription.room, ask).is_err() {
+        return Err(Refusal::unavailable("the room is too busy"));
+    }
+    page.await
+        .unwrap_or_else(|_| Err(Refusal::unavailable("the room ended")))
+}
 
 impl Session {
     /// Reads on for everything that is behind, while the lane has room.
@@ -55,23 +73,19 @@ impl Session {
             return;
         }
         place.pulling = true;
-        let (to, from) = oneshot::channel();
-        let user = live.caller.user_id.clone();
-        let ask = ReadPage {
-            user,
-            after: subscription.cursor.get(),
-            bytes: PAGE_BYTES,
-            reply: to,
+        let (user, rooms) = (live.caller.user_id.clone(), self.env.front.rooms.clone());
+        let (turns, own) = (self.fanout.pulls(), subscription.clone());
+        let work = async move {
+            // Held until the page is in the lane.
+            let turn = turns.acquire_owned().await;
+            (turn, ask_page(&rooms, &own, user).await)
         };
-        if let Err(ask) = self.env.front.rooms.tell(subscription.room, ask) {
-            let _ = ask
-                .reply
-                .send(Err(Refusal::unavailable("the room is too busy")));
-        }
-        ctx.spawn(from.into_actor(self).map(move |page, session, ctx| {
-            let page = page.unwrap_or_else(|_| Err(Refusal::unavailable("the room ended")));
-            session.paged(subscription, page, ctx);
-        }));
+        ctx.spawn(
+            work.into_actor(self)
+                .map(move |(_turn, page), session, ctx| {
+                    session.paged(subscription, page, ctx);
+                }),
+        );
     }
 
     fn paged(
@@ -83,7 +97,6 @@ impl Session {
         let SessionPhase::Live(live) = &mut self.phase else {
             return;
         };
-        let user = live.caller.user_id.clone();
         let Some(place) = live.places.get_mut(&subscription.room) else {
             return;
         };
@@ -96,7 +109,7 @@ impl Session {
         }
         match page {
             Ok(page) => {
-                self.push_page(&subscription, &page, &user);
+                self.push_page(&subscription, &page);
                 if subscription.phase.get() != Phase::Pulling {
                     return;
                 }
@@ -124,7 +137,7 @@ impl Session {
         }
     }
 
-    fn push_page(&self, subscription: &Subscription, page: &Page, user: &parlor_schema::UserId) {
+    fn push_page(&self, subscription: &Subscription, page: &Page) {
         let kept_before = page.first.prev();
         if subscription.cursor.get() < kept_before {
             let gap = Gap {
@@ -137,7 +150,28 @@ impl Session {
             self.send_gap(gap);
             subscription.cursor.set(kept_before);
         }
-        for packet in &page.packets {
+        let Some(batch) = &page.batch else { return };
+        let before = subscription.cursor.get();
+        let person = self.line.person.borrow();
+        let Some(person) = person.as_ref() else {
+            return;
+        };
+        let wire = &*self.env.front.ports.wire;
+        if let Some((first, last)) = batch.span()
+            && first == before.next()
+            && let Some(frames) = batch.whole(&person.user, person.marks, self.line.coding, wire)
+        {
+            self.line.outlet.push(frames.clone());
+            subscription.pushed_to(first, last);
+        } else {
+            self.push_each(subscription, batch, &person.user);
+        }
+        let pushed = subscription.cursor.get().since(before);
+        self.env.front.metrics.deliveries.inc_by(pushed);
+    }
+
+    fn push_each(&self, subscription: &Subscription, batch: &Batch, user: &UserId) {
+        for packet in &batch.packets {
             if packet.seq() != subscription.cursor.get().next() {
                 continue;
             }
@@ -149,11 +183,6 @@ impl Session {
                 self.line.recheck.set(true);
             }
         }
-        self.env
-            .front
-            .metrics
-            .deliveries
-            .inc_by(page.packets.len() as u64);
     }
 
     /// Sends the heads of passive rooms, each at most once in [`HEAD_FRAME_MS`].
