@@ -13,6 +13,7 @@
 //! Deliberately absent: what frames mean (`parlor-actors`).
 
 mod admission;
+mod arrival;
 mod connection;
 mod decode;
 mod deflate;

@@ -22,6 +22,7 @@ mod key;
 mod log;
 mod medium;
 mod part;
+mod readers;
 mod recent;
 mod rooms;
 mod row;
@@ -32,18 +33,11 @@ mod users;
 mod vault;
 mod writer;
 
-use std::{
-    io,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{io, path::Path, sync::Arc};
 
 use parlor_schema::port::{PortFuture, StoreError};
 use redb::StorageBackend;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 pub use error::OpenError;
 pub use stats::EmbeddedStats;
@@ -51,27 +45,23 @@ pub use stats::EmbeddedStats;
 use error::Fault;
 use job::Work;
 use medium::Medium;
+use readers::Readers;
 use stats::Counters;
 use table::{ReadTables, WriteTables};
 use vault::{ReadError, Vault};
 use writer::Writer;
 
-/// Reads that run at one time, each on a thread of tokio's blocking pool.
-const READERS: usize = 8;
-/// Reads that may wait for their turn; one more is `Unavailable`.
-const READERS_WAITING: usize = 4096;
 /// How often a read asks for the database to be opened again before it gives up.
 const READ_ATTEMPTS: usize = 3;
 
 /// A timeline and directory in one file, for one node.
 ///
-/// Reads must be awaited inside a tokio runtime. Writes take effect in the order of the calls, whether or not their futures are awaited.
+/// Writes take effect in the order of the calls, whether or not their futures are awaited.
 pub struct EmbeddedStore {
     vault: Arc<Vault>,
     writer: Writer,
     counters: Arc<Counters>,
-    readers: Semaphore,
-    waiting: AtomicUsize,
+    readers: Readers,
 }
 
 impl EmbeddedStore {
@@ -118,12 +108,12 @@ impl EmbeddedStore {
         let counters = Arc::new(Counters::default());
         let writer = Writer::start(Arc::clone(&vault), Arc::clone(&counters))
             .map_err(|error| OpenError::io(vault.file(), error))?;
+        let readers = Readers::start().map_err(|error| OpenError::io(vault.file(), error))?;
         Ok(Arc::new(Self {
             vault,
             writer,
             counters,
-            readers: Semaphore::new(READERS),
-            waiting: AtomicUsize::new(0),
+            readers,
         }))
     }
 
@@ -172,7 +162,7 @@ impl EmbeddedStore {
         })
     }
 
-    /// Runs a read on the blocking pool.
+    /// Runs a read on one of the threads for that; one that finds no room there is `Unavailable`.
     fn read<T, F>(&self, look: F) -> PortFuture<'_, Result<T, StoreError>>
     where
         T: Send + 'static,
@@ -180,18 +170,17 @@ impl EmbeddedStore {
     {
         let look = Arc::new(look);
         Box::pin(async move {
-            let _place = Place::take(&self.waiting)?;
-            let _permit = self
-                .readers
-                .acquire()
-                .await
-                .map_err(|_| StoreError::Unavailable("store is closed".into()))?;
             let mut attempt = 1;
             loop {
-                let vault = Arc::clone(&self.vault);
-                let look = Arc::clone(&look);
-                let looked = tokio::task::spawn_blocking(move || vault.read(&*look)).await;
-                match looked {
+                let (reply, answer) = oneshot::channel();
+                let (vault, look) = (Arc::clone(&self.vault), Arc::clone(&look));
+                let queued = self.readers.submit(move || {
+                    let _ = reply.send(vault.read(&*look));
+                });
+                if !queued {
+                    return Err(StoreError::Unavailable("too many reads at one time".into()));
+                }
+                match answer.await {
                     Ok(Ok(found)) => return Ok(found),
                     Ok(Err(ReadError::Final(error))) => return Err(error),
                     Ok(Err(ReadError::Latched { generation, error })) => {
@@ -201,7 +190,7 @@ impl EmbeddedStore {
                         attempt += 1;
                         self.writer.reopen(generation).await;
                     }
-                    Err(error) => return Err(StoreError::Unavailable(error.to_string())),
+                    Err(_) => return Err(StoreError::Unavailable("the read failed".into())),
                 }
             }
         })
@@ -211,25 +200,5 @@ impl EmbeddedStore {
 impl Drop for EmbeddedStore {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-/// A place among the reads that wait or run.
-struct Place<'a>(&'a AtomicUsize);
-
-impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicUsize) -> Result<Self, StoreError> {
-        let place = Self(waiting);
-        if waiting.fetch_add(1, Ordering::Relaxed) < READERS + READERS_WAITING {
-            Ok(place)
-        } else {
-            Err(StoreError::Unavailable("too many reads at one time".into()))
-        }
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -19,6 +19,7 @@ use parlor_schema::CloseCode;
 use tokio::io::ReadBuf;
 
 use super::{
+    arrival::Arriving,
     decode::{Compression, Decoder, Incoming, Violation},
     pack,
     socket::{Setup, Socket},
@@ -67,6 +68,7 @@ pub fn run(
         inbound,
         handing: None,
         ending: None,
+        arriving: Arriving::default(),
     };
     async move {
         poll_fn(|cx| connection.poll(cx)).await;
@@ -89,6 +91,8 @@ struct Connection {
     handing: Option<Pin<Box<RecipientRequest<Inbound>>>>,
     /// How it ends once that is taken.
     ending: Option<CloseCode>,
+    /// Whether it has had its turn at its first read.
+    arriving: Arriving,
 }
 
 impl Connection {
@@ -114,6 +118,11 @@ impl Connection {
                 if ready!(self.read(cx, |_, _| {})).is_break() {
                     return Poll::Ready(());
                 }
+            } else if self.arriving != Arriving::Through {
+                if self.held.is_empty() {
+                    ready!(self.socket.stream().borrow().poll_readable(cx));
+                }
+                ready!(self.arriving.poll_turn(cx));
             } else if self.held.is_empty() {
                 if ready!(self.read(cx, Self::take)).is_break() {
                     return Poll::Ready(());

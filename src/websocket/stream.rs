@@ -42,6 +42,15 @@ impl Stream {
         }
     }
 
+    /// Waits until there may be something to read, and takes nothing.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Plain(stream) => stream.poll_read_ready(cx).map(drop),
+            // Some may be decrypted already, which the socket knows nothing of.
+            Self::Tls(_) => Poll::Ready(()),
+        }
+    }
+
     /// Reads what there is.
     pub(super) fn poll_read(
         &mut self,

@@ -141,7 +141,11 @@ fn away(refusal: Refusal) -> Box<Turned> {
 async fn turn(env: &SessionEnv) -> Result<SemaphorePermit<'_>, Box<Turned>> {
     let waited = tokio::time::timeout(Duration::from_millis(HELLO_TURN_MS), env.hellos.acquire());
     match waited.await {
-        Ok(Ok(turn)) if !env.budget.is_over() => Ok(turn),
+        Ok(Ok(turn)) if !env.budget.is_over() => {
+            // The thread looks at its sockets before each of them.
+            tokio::task::yield_now().await;
+            Ok(turn)
+        }
         _ => {
             let retry_after_ms =
                 OVERLOADED_RETRY_MS + env.front.ports.ids.below(OVERLOADED_RETRY_MS);

@@ -78,6 +78,8 @@ impl Session {
         let work = async move {
             // Held until the page is in the lane.
             let turn = turns.acquire_owned().await;
+            // The thread looks at its sockets before each page, not after as many as there are.
+            tokio::task::yield_now().await;
             (turn, ask_page(&rooms, &own, user).await)
         };
         ctx.spawn(
