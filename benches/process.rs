@@ -163,3 +163,13 @@ impl Server {
         assert!(status.success(), "the server ends in peace: {status}");
     }
 }
+
+/// Has the calling thread run only on what other threads leave (`SCHED_IDLE`), as clients with machines of their own would seem to.
+pub(crate) fn idle_thread() {
+    let own = std::fs::read_link("/proc/thread-self").unwrap();
+    let mut chrt = Command::new("chrt");
+    chrt.args(["--idle", "--pid", "0"])
+        .arg(own.file_name().unwrap());
+    let done = chrt.status().expect("chrt (util-linux) is there");
+    assert!(done.success(), "the policy of a thread");
+}

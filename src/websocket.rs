@@ -13,7 +13,6 @@
 //! Deliberately absent: what frames mean (`parlor-actors`).
 
 mod admission;
-mod arrival;
 mod connection;
 mod decode;
 mod deflate;

@@ -24,6 +24,7 @@ pub mod line;
 pub mod metrics;
 pub mod node;
 pub mod outlet;
+pub mod pace;
 pub mod ports;
 pub mod presence;
 pub mod registry;

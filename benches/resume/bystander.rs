@@ -109,11 +109,6 @@ impl Shared {
             says.stream.write_all(&frame).unwrap();
             hears.until(br#"{"type":"message""#);
             let took = begun.elapsed();
-            if phase == Phase::During as u8 {
-                eprint!("{}/{} ", now.elapsed().as_micros(), took.as_micros());
-            } else if phase == Phase::Before as u8 {
-                eprint!("|");
-            }
             // A message belongs where it began, unless that is where nothing is counted.
             if let Some(times) = self.times.lock().unwrap().get_mut(usize::from(phase)) {
                 times.add(took);

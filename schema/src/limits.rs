@@ -42,7 +42,7 @@ pub const RING_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of pages of the log that all rooms of a node keep for those who read the same ones, about.
 pub const PAGES_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Sessions of one thread that read the log at once; the others have their turns, so that a reconnect of many delays nobody who is here.
-pub const PULLS_MAX: usize = 2;
+pub const PULLS_MAX: usize = 16;
 /// History events in one answer, and the default.
 pub const HISTORY_LIMIT_MAX: u32 = 200;
 /// History events in one answer when the client names no number.
@@ -93,7 +93,7 @@ pub const WRITE_STALL_SCARCE_MS: u64 = 5_000;
 /// Time from the first byte of a message to its last, all its fragments included; then the connection is closed 4503.
 pub const FRAME_WITHIN_MS: u64 = 20_000;
 /// `hello`s of a node being served at once; the next wait, for a time well below the client's own for `hello`.
-pub const HELLOS_MAX: usize = 8;
+pub const HELLOS_MAX: usize = 64;
 /// How long a `hello` waits for its turn; then the connection is closed 4504.
 pub const HELLO_TURN_MS: u64 = 5_000;
 /// Time between two `head` frames of one passive room.

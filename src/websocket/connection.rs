@@ -12,6 +12,7 @@ use actix::{Recipient, prelude::RecipientRequest};
 use bytes::Bytes;
 use parlor_actors::{
     line::Line,
+    pace::Step,
     ports::Coding,
     session::{Gone, Inbound, Text},
 };
@@ -19,7 +20,6 @@ use parlor_schema::CloseCode;
 use tokio::io::ReadBuf;
 
 use super::{
-    arrival::Arriving,
     decode::{Compression, Decoder, Incoming, Violation},
     pack,
     socket::{Setup, Socket},
@@ -68,7 +68,7 @@ pub fn run(
         inbound,
         handing: None,
         ending: None,
-        arriving: Arriving::default(),
+        first: Step::New,
     };
     async move {
         poll_fn(|cx| connection.poll(cx)).await;
@@ -91,8 +91,8 @@ struct Connection {
     handing: Option<Pin<Box<RecipientRequest<Inbound>>>>,
     /// How it ends once that is taken.
     ending: Option<CloseCode>,
-    /// Whether it has had its turn at its first read.
-    arriving: Arriving,
+    /// The step at its first read.
+    first: Step,
 }
 
 impl Connection {
@@ -118,11 +118,11 @@ impl Connection {
                 if ready!(self.read(cx, |_, _| {})).is_break() {
                     return Poll::Ready(());
                 }
-            } else if self.arriving != Arriving::Through {
+            } else if self.first != Step::Taken {
                 if self.held.is_empty() {
                     ready!(self.socket.stream().borrow().poll_readable(cx));
                 }
-                ready!(self.arriving.poll_turn(cx));
+                ready!(self.first.poll(cx));
             } else if self.held.is_empty() {
                 if ready!(self.read(cx, Self::take)).is_break() {
                     return Poll::Ready(());

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     fanout::Fanout,
     line::{Line, Person, Warned},
+    pace,
     ports::Pass,
     registry::Listed,
     room::packet::Marks,
@@ -141,11 +142,7 @@ fn away(refusal: Refusal) -> Box<Turned> {
 async fn turn(env: &SessionEnv) -> Result<SemaphorePermit<'_>, Box<Turned>> {
     let waited = tokio::time::timeout(Duration::from_millis(HELLO_TURN_MS), env.hellos.acquire());
     match waited.await {
-        Ok(Ok(turn)) if !env.budget.is_over() => {
-            // The thread looks at its sockets before each of them.
-            tokio::task::yield_now().await;
-            Ok(turn)
-        }
+        Ok(Ok(turn)) if !env.budget.is_over() => Ok(turn),
         _ => {
             let retry_after_ms =
                 OVERLOADED_RETRY_MS + env.front.ports.ids.below(OVERLOADED_RETRY_MS);
@@ -167,6 +164,7 @@ async fn hear(
     notices: Recipient<crate::registry::Notice>,
 ) -> Result<Greeted, Box<Turned>> {
     let _turn = turn(&env).await?;
+    pace::step().await;
     let tokens = Tokens {
         header: greeting.token,
         frame: hello.token.clone(),
@@ -181,6 +179,7 @@ async fn hear(
     let positions = positions(&env, &caller, &hello)?;
     enter(&env, &line, &caller, notices)?;
     let mut live = Live::new(caller, pass, wants_all(&hello));
+    pace::step().await;
     // Once more, now that notices come: a login that ended in between would not have been told to this session.
     let prepared = match tokens.verify(&env).await {
         Ok(pass) => {
@@ -197,6 +196,7 @@ async fn hear(
         }
         Err(turned) => Err(turned),
     };
+    pace::step().await;
     match prepared {
         Ok(prepared) => {
             remember_device(&env, &live.caller, device).await;

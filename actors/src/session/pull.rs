@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::{Phase as SessionPhase, Session};
 use crate::{
+    pace,
     room::{
         ask::{EphemeralKey, Page, ReadPage, Summarise},
         packet::Batch,
@@ -78,9 +79,9 @@ impl Session {
         let work = async move {
             // Held until the page is in the lane.
             let turn = turns.acquire_owned().await;
-            // The thread looks at its sockets before each page, not after as many as there are.
-            tokio::task::yield_now().await;
-            (turn, ask_page(&rooms, &own, user).await)
+            let page = ask_page(&rooms, &own, user).await;
+            pace::step().await;
+            (turn, page)
         };
         ctx.spawn(
             work.into_actor(self)

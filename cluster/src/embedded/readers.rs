@@ -14,6 +14,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 /// Reads that run at one time.
 const READERS: usize = 4;
+/// How far the threads stand behind those of the sockets, whom everybody waits for.
+const NICE: i32 = 5;
 /// Reads that may wait for their turn; one more is refused.
 const WAITING_MAX: usize = 4096;
 
@@ -41,6 +43,8 @@ impl Readers {
 }
 
 fn run(reads: &Receiver<Read>) {
+    // A hint: where the system refuses it, reads take an equal part of the cores.
+    let _ = rustix::process::nice(NICE);
     for read in reads {
         // Its answer is dropped with it, and whoever waits is told so.
         let _ = catch_unwind(AssertUnwindSafe(read));

@@ -1,54 +1,58 @@
-//! The first read of a connection: few of them in one turn of a thread's loop, so that many that come at once delay nobody who is here.
+//! The pace of a thread: what comes in storms has few steps in each turn of the loop, so that it delays nobody who is here.
 //!
-//! Invariant AR-1: a connection that must wait is woken, in the order of coming, when the thread has looked at its sockets again.
+//! First reads of connections, steps of `hello`, and pages of the log: each waits for its step. What is waited for elsewhere, in the store above
+//! all, may be many at once; only the thread's own work is paced.
+//!
+//! Invariant PC-1: who waits is woken in the order of coming, when the thread has looked at its sockets again.
 
 use std::{
     cell::RefCell,
     collections::VecDeque,
+    future::poll_fn,
     task::{Context, Poll, Waker},
 };
 
 use tokio::task::yield_now;
 
-/// First reads in one turn.
-const PER_TURN: usize = 4;
+/// Steps in one turn of the loop: one takes some tens of microseconds, and a turn with nothing else to do a few.
+const PER_TURN: usize = 1;
 
 #[derive(Default)]
-struct Arrivals {
-    /// First reads in this turn.
-    served: usize,
-    /// How many waited and may read.
+struct Pace {
+    /// Steps in this turn.
+    taken: usize,
+    /// How many waited and may go on.
     admitted: u64,
     waiting: VecDeque<Waker>,
 }
 
 thread_local! {
-    static ARRIVALS: RefCell<Arrivals> = RefCell::default();
+    static PACE: RefCell<Pace> = RefCell::default();
 }
 
-/// Where a connection stands on its way to its first read.
+/// A step that is waited for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Arriving {
-    /// It has not asked.
+pub enum Step {
+    /// Not asked for yet.
     #[default]
     New,
-    /// It waits, behind so many who ever waited.
+    /// Behind so many who ever waited on this thread.
     Waiting(u64),
-    /// It reads as it likes.
-    Through,
+    /// Taken.
+    Taken,
 }
 
-impl Arriving {
-    /// Waits for the connection's turn; whoever is through has had it.
-    pub(super) fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
+impl Step {
+    /// Waits for the step; one that is taken stays so.
+    pub fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         let may = match *self {
-            Self::Through => return Poll::Ready(()),
-            Self::New => ARRIVALS.with_borrow_mut(|arrivals| arrivals.ask(cx)),
-            Self::Waiting(behind) => ARRIVALS.with_borrow(|arrivals| arrivals.check(behind)),
+            Self::Taken => return Poll::Ready(()),
+            Self::New => PACE.with_borrow_mut(|pace| pace.ask(cx)),
+            Self::Waiting(behind) => PACE.with_borrow(|pace| pace.check(behind)),
         };
         match may {
             Ok(()) => {
-                *self = Self::Through;
+                *self = Self::Taken;
                 Poll::Ready(())
             }
             Err(behind) => {
@@ -59,11 +63,17 @@ impl Arriving {
     }
 }
 
-impl Arrivals {
+/// Waits for a step.
+pub async fn step() {
+    let mut step = Step::New;
+    poll_fn(|cx| step.poll(cx)).await;
+}
+
+impl Pace {
     /// Admits one that asks for the first time, or has it wait; answers behind how many.
     fn ask(&mut self, cx: &Context<'_>) -> Result<(), u64> {
-        if self.served < PER_TURN && self.waiting.is_empty() {
-            self.serve(1);
+        if self.taken < PER_TURN && self.waiting.is_empty() {
+            self.take(1);
             return Ok(());
         }
         self.waiting.push_back(cx.waker().clone());
@@ -78,53 +88,51 @@ impl Arrivals {
         }
     }
 
-    fn serve(&mut self, count: usize) {
-        if self.served == 0 && count > 0 {
+    fn take(&mut self, count: usize) {
+        if self.taken == 0 && count > 0 {
             actix_rt::spawn(next_turn());
         }
-        self.served += count;
+        self.taken += count;
     }
 
     /// Begins another turn, with those who wait.
     fn turn(&mut self) {
-        self.served = 0;
+        self.taken = 0;
         let count = self.waiting.len().min(PER_TURN);
         for next in self.waiting.drain(..count) {
             next.wake();
         }
         self.admitted += count as u64;
-        self.serve(count);
+        self.take(count);
     }
 }
 
 async fn next_turn() {
     // What is deferred like this goes on after the thread has looked at its sockets.
     yield_now().await;
-    ARRIVALS.with_borrow_mut(Arrivals::turn);
+    PACE.with_borrow_mut(Pace::turn);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Asks for each; answers who may read.
-    fn ask(all: &mut [Arriving]) -> Vec<bool> {
+    /// Asks for each; answers who may go on.
+    fn ask(all: &mut [Step]) -> Vec<bool> {
         let cx = Context::from_waker(Waker::noop());
-        all.iter_mut()
-            .map(|one| one.poll_turn(&cx).is_ready())
-            .collect()
+        all.iter_mut().map(|one| one.poll(&cx).is_ready()).collect()
     }
 
-    #[actix_web::test]
-    async fn so_many_read_in_one_turn_and_the_others_in_the_order_of_coming() {
-        let mut all = [Arriving::New; 3 * PER_TURN - 1];
+    #[actix::test]
+    async fn so_many_go_on_in_one_turn_and_the_others_in_the_order_of_coming() {
+        let mut all = [Step::New; 3 * PER_TURN - 1];
         for turn in 1..=3 {
             for _again in 0..2 {
                 let may = ask(&mut all);
                 let through = (turn * PER_TURN).min(all.len());
                 assert!(
                     may.iter().zip(0..).all(|(may, at)| *may == (at < through)),
-                    "AR-1: {may:?}"
+                    "PC-1: {may:?}"
                 );
             }
             // The turn's end is deferred once, and what waits for it here twice.
