@@ -1,6 +1,6 @@
 //! Bodies: read within bounds and in time, as an object, with the field to blame.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 use actix_web::{
     FromRequest, HttpRequest,
@@ -14,8 +14,11 @@ use parlor_schema::{
     frame::{ClientFrame, Refusal},
     limits::SERVER_FRAME_BYTES_MAX,
 };
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor},
+};
+use serde_json::{Map, Value, value::RawValue};
 
 use super::{HttpState, problem::Problem};
 
@@ -100,9 +103,15 @@ async fn collect(mut payload: Payload, first: usize, bytes_max: usize) -> Result
 
 /// Reads a body as a `T`, blaming the field that is wrong. An empty body is an empty object.
 pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    let fields = Value::Object(object(body)?);
-    serde_path_to_error::deserialize(fields).map_err(|error| {
+    let text = object(body)?.write();
+    let mut json = serde_json::Deserializer::from_str(&text);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        // Where serde stands after a wrong value is of use to nobody.
         let message = error.inner().to_string();
+        let message = match message.rfind(" at line ") {
+            Some(end) => message[..end].to_owned(),
+            None => message,
+        };
         let path = error.path().to_string();
         // serde names a field that is missing in its message only, and blames the object around it.
         let missing = message
@@ -117,31 +126,95 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     })
 }
 
-/// Reads a body as a JSON object. An empty body is an empty object.
-pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Map::new());
-    }
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err(Refusal::new(ErrorCode::BadFrame, "a body is a json object")),
-        Err(error) => Err(Refusal::new(
-            ErrorCode::BadFrame,
-            format!("not json: {error}"),
-        )),
+/// The fields of a JSON object in the order they came, their values spelled as they came.
+#[derive(Debug, Default)]
+pub(super) struct Fields(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visit;
+
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Fields;
+
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        from.deserialize_map(Visit)
     }
 }
 
-/// Makes the frame that a call stands for (H-4); what the path says wins over the body.
+impl From<Map<String, Value>> for Fields {
+    fn from(map: Map<String, Value>) -> Self {
+        let mut fields = Self::default();
+        for (name, value) in &map {
+            fields.put(name, value);
+        }
+        fields
+    }
+}
+
+impl Fields {
+    /// Adds a field.
+    fn put(&mut self, name: &str, value: &Value) {
+        let value = RawValue::from_string(value.to_string()).expect("invariant: a value is json");
+        self.0.push((name.to_owned(), value));
+    }
+
+    fn write(&self) -> String {
+        let mut text = String::from("{");
+        for (name, value) in &self.0 {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text.push_str(&Value::from(name.as_str()).to_string());
+            text.push(':');
+            text.push_str(value.get());
+        }
+        text.push('}');
+        text
+    }
+}
+
+/// Reads a body as a JSON object. An empty body is an empty object.
+pub(super) fn object(body: &[u8]) -> Result<Fields, Refusal> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Fields::default());
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        let message = if error.is_data() {
+            "a body is a json object".to_owned()
+        } else {
+            format!("not json: {error}")
+        };
+        Refusal::new(ErrorCode::BadFrame, message)
+    })
+}
+
+/// Makes the frame that a call stands for (H-4), passed on as it came; what the path says wins over the body.
 pub(super) fn frame<const N: usize>(
     kind: &'static str,
-    mut fields: Map<String, Value>,
+    fields: impl Into<Fields>,
     path: [(&'static str, String); N],
 ) -> Result<ClientFrame, Refusal> {
+    let mut fields = fields.into();
+    fields
+        .0
+        .retain(|(name, _)| path.iter().all(|(ours, _)| ours != name));
     for (name, text) in path {
-        fields.insert(name.to_owned(), Value::String(text));
+        fields.put(name, &Value::String(text));
     }
-    ClientFrame::read(kind, &Value::Object(fields).to_string())
+    ClientFrame::read(kind, &fields.write())
 }
 
 #[cfg(test)]
@@ -172,6 +245,20 @@ mod unit {
         assert_eq!(blamed(r#"{"a":{"b":-1}}"#).as_deref(), Some("a.b"));
         assert_eq!(blamed("[]"), None);
         assert_eq!(blamed("{"), None);
+    }
+
+    #[test]
+    fn a_body_is_passed_on_as_it_came() {
+        let body = r#"{"z":1.50,"a":{"y":1e2,"x":"\u00e9"},"z":2}"#;
+        assert_eq!(object(body.as_bytes()).unwrap().write(), body);
+    }
+
+    #[test]
+    fn a_field_that_is_there_twice_is_refused() {
+        let body = object(br#"{"body":{"text":"a"},"body":{"text":"b"}}"#).unwrap();
+        let room = ("room_id", uuid::Uuid::nil().to_string());
+        let refusal = frame("message.send", body, [room]).unwrap_err();
+        assert_eq!(refusal.code, ErrorCode::BadFrame);
     }
 
     #[test]

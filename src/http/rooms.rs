@@ -76,7 +76,7 @@ pub(super) async fn get(
     let room: RoomId = path_id(&request, "room_id")?;
     let frame = json::frame(
         "room.get",
-        serde_json::Map::new(),
+        json::Fields::default(),
         [("room_id", room.to_string())],
     )?;
     Ok(ok(&state.ask(&signed.caller, None, frame).await?))

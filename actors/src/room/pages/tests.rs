@@ -1,3 +1,4 @@
+//! Pages: where they begin, who shares them, and what bounds them.
 #![allow(clippy::unwrap_used, reason = "tests")]
 use parlor_schema::{EventId, EventKind, MsgId, Timestamp};
 use uuid::Uuid;
