@@ -2,6 +2,8 @@
 //!
 //! Owns the adapters, one per file:
 //! - `embedded`: [`EmbeddedStore`] (timeline and directory in one file, for one node);
+//! - `link`: pure states of links and of the view, for any transport between nodes;
+//! - `redis`: [`Redis`] (bus, membership, session registry and quotas on Redis or Valkey);
 //! - `memory`: [`MemoryStore`], [`MemoryBus`], [`SingleMembership`], [`SystemClock`], [`RandomIds`].
 //!
 //! Invariants:
@@ -12,7 +14,10 @@
 
 mod account;
 pub mod embedded;
+pub mod link;
 pub mod memory;
+pub mod redis;
 
 pub use embedded::{EmbeddedStats, EmbeddedStore, OpenError};
 pub use memory::{MemoryBus, MemoryStore, RandomIds, SingleMembership, SystemClock};
+pub use redis::{Redis, RedisStartError};
