@@ -18,6 +18,6 @@ pub mod link;
 pub mod memory;
 pub mod redis;
 
+pub use crate::redis::{Redis, RedisStartError};
 pub use embedded::{EmbeddedStats, EmbeddedStore, OpenError};
 pub use memory::{MemoryBus, MemoryStore, RandomIds, SingleMembership, SystemClock};
-pub use redis::{Redis, RedisStartError};
