@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix::Arbiter;
 use parlor_cluster::{MemoryStore, SystemClock};
 use parlor_schema::frame::server::PresenceStatus;
-use tokio::sync::mpsc;
+use tokio::sync::{Barrier, mpsc};
 use uuid::Uuid;
 
 use super::*;
@@ -38,8 +38,10 @@ async fn nothing_is_lost_while_actors_stop_under_their_senders() {
     let presences = Presences::paced(clock, MemoryStore::new(), 0, eager);
     let (done, mut finished) = mpsc::unbounded_channel();
     let threads: Vec<Arbiter> = (0..3).map(|_| Arbiter::new()).collect();
+    let together = Arc::new(Barrier::new(threads.len()));
     for (number, thread) in (1..).zip(&threads) {
         let (presences, done) = (presences.clone(), done.clone());
+        let together = together.clone();
         thread.spawn(async move {
             let ana: UserId = "ana".parse().unwrap();
             let session = SessionId::new(Uuid::from_u128(number));
@@ -52,6 +54,14 @@ async fn nothing_is_lost_while_actors_stop_under_their_senders() {
                 if round % 7 == number % 7 {
                     tokio::time::sleep(Duration::from_millis(3)).await;
                 }
+                // Now and then all pause, so that an actor stops however slow the machine is.
+                if round % 50 == 0 {
+                    together.wait().await;
+                    while !presences.is_empty() {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                    together.wait().await;
+                }
             }
             done.send(()).unwrap();
         });
@@ -62,7 +72,7 @@ async fn nothing_is_lost_while_actors_stop_under_their_senders() {
         count += 1;
     }
     assert_eq!(count, threads.len(), "a thread failed");
-    assert!(presences.lock().started > 1, "actors stopped in between");
+    assert!(presences.lock().started > 6, "an actor for each pause");
     for thread in threads {
         thread.stop();
         thread.join().unwrap();
