@@ -14,3 +14,8 @@ pub mod command;
 pub mod http;
 pub mod websocket;
 pub mod wiring;
+
+/// Sessions make and drop small pieces at a high rate: see ADR 0012. The fuzzer keeps its own allocator, which looks for misuse.
+#[cfg(not(fuzzing))]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
