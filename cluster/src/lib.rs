@@ -2,6 +2,7 @@
 //!
 //! Owns the adapters, one per file:
 //! - `embedded`: [`EmbeddedStore`] (timeline and directory in one file, for one node);
+//! - `scylla`: [`CqlStore`] (timeline and directory in ScyllaDB or Cassandra, for any number of nodes);
 //! - `memory`: [`MemoryStore`], [`MemoryBus`], [`SingleMembership`], [`SystemClock`], [`RandomIds`].
 //!
 //! Invariants:
@@ -13,6 +14,8 @@
 mod account;
 pub mod embedded;
 pub mod memory;
+pub mod scylla;
 
+pub use self::scylla::{CqlError, CqlStats, CqlStore, CqlTuning};
 pub use embedded::{EmbeddedStats, EmbeddedStore, OpenError};
 pub use memory::{MemoryBus, MemoryStore, RandomIds, SingleMembership, SystemClock};
