@@ -2,6 +2,9 @@
 //!
 //! Owns the ruler: one prepared batch per append (the head under its condition, one event), its answer looked at, nothing else. Asserts that
 //! every append was applied, and that each room ends at the head that its writer counted.
+//!
+//! The ruler runs twice: on the threads of its callers, and on a thread of its own as the store does, so that the cost of changing
+//! threads, which rooms on several threads pay with any driver, can be told from the store's.
 
 #![allow(clippy::unwrap_used, reason = "a bench")]
 
@@ -40,6 +43,7 @@ use scylla::{
     },
     value::{CqlTimestamp, CqlValue, Row},
 };
+use tokio::runtime::Handle;
 
 /// An id that no other call returns.
 fn fresh() -> [u8; 16] {
@@ -69,6 +73,7 @@ fn event(seq: u64, content: &Arc<str>) -> Event {
 enum Way {
     Store(Arc<CqlStore>),
     Bare(Arc<Bare>),
+    Across(Arc<Bare>, Handle),
 }
 
 struct Bare {
@@ -104,7 +109,7 @@ impl Bare {
         }
     }
 
-    async fn append(&self, room: RoomId, head: u64, event: &Event) {
+    async fn append(&self, room: RoomId, head: u64, event: Event) {
         let mut batch = Batch::new(BatchType::Logged);
         batch.append_statement(self.head.clone());
         batch.append_statement(self.event.clone());
@@ -139,7 +144,12 @@ async fn write(way: Way, room: RoomId, content: Arc<str>, until: Instant) -> (Ti
         let event = event(head + 1, &content);
         let began = Instant::now();
         match &way {
-            Way::Bare(bare) => bare.append(room, head, &event).await,
+            Way::Bare(bare) => bare.append(room, head, event).await,
+            Way::Across(bare, thread) => {
+                let bare = Arc::clone(bare);
+                let task = thread.spawn(async move { bare.append(room, head, event).await });
+                task.await.unwrap();
+            }
             Way::Store(store) => {
                 let answer = store.append(room, Seq::new(head), vec![event]).await;
                 assert_eq!(answer.unwrap(), Append::Appended);
@@ -182,13 +192,18 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(run());
+    let thread = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(run(thread.handle().clone()));
 }
 
-async fn run() {
+async fn run(thread: Handle) {
     let rounds = setting("PARLOR_BENCH_ROUNDS", 11);
     let slice = Duration::from_millis(setting("PARLOR_BENCH_SLICE_MS", 1000) as u64);
-    let many = setting("PARLOR_BENCH_ROOMS", 64);
+    let many = 64;
     let settings = Cql {
         nodes: vec![cassandra::shared().to_owned()],
         keyspace: format!("parlor_bench_{}", std::process::id()),
@@ -197,30 +212,37 @@ async fn run() {
     };
     let store = CqlStore::open(&settings).await.unwrap();
     let bare = Way::Bare(Arc::new(Bare::open(&settings).await));
+    let opened = settings.clone();
+    let across = thread.spawn(async move { Bare::open(&opened).await }).await;
+    let across = Way::Across(Arc::new(across.unwrap()), thread);
     let own = Way::Store(store.clone());
     let mut cases = Vec::new();
     for (name, count) in [("1 room", 1), ("64 rooms", many)] {
         if wanted(name) {
             let series = match count {
-                1 => ["1 room: bare batches", "1 room: store"],
-                _ => ["many rooms: bare batches", "many rooms: store"],
+                1 => ["1 room: bare", "1 room: bare, own thread", "1 room: store"],
+                _ => [
+                    "64 rooms: bare",
+                    "64 rooms: bare, own thread",
+                    "64 rooms: store",
+                ],
             };
             cases.push((count, series.map(Series::new)));
         }
     }
     // What a virtual machine of Java compiles while it is asked for the first times.
     for _ in 0..setting("PARLOR_BENCH_WARM", 4) {
-        for way in [&bare, &own] {
+        for way in [&bare, &across, &own] {
             measure(way, &store, many, slice).await;
             measure(way, &store, 1, slice).await;
         }
     }
     for round in 0..rounds {
         for (count, series) in &mut cases {
-            let ways = [(0, &bare), (1, &own)];
+            let ways = [(0, &bare), (1, &across), (2, &own)];
             // Who comes first changes, for the server does its own work now and then.
-            for place in 0..2 {
-                let (place, way) = ways[(place + round) % 2];
+            for place in 0..ways.len() {
+                let (place, way) = ways[(place + round) % ways.len()];
                 let done = measure(way, &store, *count, slice).await;
                 series[place].rounds.push(done);
             }
@@ -230,12 +252,13 @@ async fn run() {
     for (_, series) in &cases {
         series.iter().for_each(Series::print);
     }
-    for (_, [bare, own]) in &cases {
-        let rate = own.ratio(bare, |round| round.rate);
-        let bound = Some(Bound::AtLeast(0.9));
-        print_ratio(&format!("{} / bare, rate", own.name), rate, bound);
-        let p99 = own.ratio(bare, |round| round.p99);
-        print_ratio(&format!("{} / bare, p99", own.name), p99, None);
+    for (_, [bare, across, own]) in &cases {
+        for (ruler, bound) in [(bare, Some(Bound::AtLeast(0.9))), (across, None)] {
+            let rate = own.ratio(ruler, |round| round.rate);
+            print_ratio(&format!("{} / {}, rate", own.name, ruler.name), rate, bound);
+            let p99 = own.ratio(ruler, |round| round.p99);
+            print_ratio(&format!("{} / {}, p99", own.name, ruler.name), p99, None);
+        }
     }
     println!("{:?}", store.stats());
 }

@@ -88,8 +88,8 @@ async fn session(settings: &Cql, ways: &Ways) -> Result<Session, CqlError> {
     }
 }
 
-/// Connections to each node, or to each of its shards: more than one, so that a long answer does not hold up the short ones.
-const POOL: std::num::NonZeroUsize = std::num::NonZeroUsize::new(2).expect("two is not zero");
+/// Connections to each node, or to each of its shards: one takes thousands of requests at a time, and what waits for it is sent together.
+const POOL: std::num::NonZeroUsize = std::num::NonZeroUsize::MIN;
 
 fn check_datacenter(session: &Session, settings: &Cql) -> Result<(), CqlError> {
     let Some(wanted) = &settings.datacenter else {
