@@ -145,6 +145,7 @@ impl Base {
         let node = NodeInfo {
             node_id: node_id(settings),
             boot_id: BootId::new(ids.uuid(clock.now())),
+            internal_address: None,
         };
         let bus = MemoryBus::new(node.node_id.clone());
         let ports = AuthPorts {
