@@ -93,6 +93,7 @@ fn cluster() {
     takes(
         "cluster.redis.nodes = [\"a:1\"]\ncluster.redis.mode = \"sentinel\"\ncluster.redis.master = \"m\"",
     );
+    refuses("cluster.redis.ca_file", "cluster.redis.ca_file = \"\"");
     refuses("cluster.redis.prefix", "cluster.redis.prefix = \"\"");
     refuses("cluster.redis.prefix", "cluster.redis.prefix = \"{a}\"");
     refuses("cluster.secret_file", "cluster.secret_file = \"\"");

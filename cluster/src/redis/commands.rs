@@ -159,9 +159,10 @@ impl Commands {
                 match kept {
                     Some(connection) => Ok(connection),
                     None => {
-                        self.servers
-                            .connect(server, AsyncConnectionConfig::new())
-                            .await
+                        let config = AsyncConnectionConfig::new();
+                        let connection = self.servers.connect(server, config).await?;
+                        self.health.connected();
+                        Ok(connection)
                     }
                 }
             }

@@ -25,9 +25,9 @@ pub struct LinkState {
     pub up: bool,
     /// Milliseconds it has been as it is.
     pub for_ms: u64,
-    /// Times it came up.
+    /// Connections made; more than the servers there are when one was given up or moved.
     pub connects: u64,
-    /// Times it went down, and tries to come up that failed.
+    /// Times it went down, and tries to connect that failed.
     pub failures: u64,
 }
 
@@ -51,9 +51,13 @@ impl LinkHealth {
     pub(super) fn up(&self) {
         if !self.up.swap(true, Relaxed) {
             self.since_ms.store(self.clock.monotonic_ms(), Relaxed);
-            self.connects.fetch_add(1, Relaxed);
             tracing::info!(link = self.name, "redis is reached");
         }
+    }
+
+    /// Takes that a connection was made, the first or one more.
+    pub(super) fn connected(&self) {
+        self.connects.fetch_add(1, Relaxed);
     }
 
     pub(super) fn down(&self, why: &dyn std::fmt::Display) {

@@ -88,6 +88,13 @@ impl Servers {
                 });
             }
         };
+        if urls
+            .iter()
+            .any(|url| url.starts_with("rediss:") || url.starts_with("valkeys:"))
+        {
+            // The crate takes the provider of the process; an error says that there is one already.
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        }
         let certificates = match &settings.ca_file {
             Some(file) => Some(TlsCertificates {
                 client_tls: None,

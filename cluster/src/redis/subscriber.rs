@@ -127,7 +127,7 @@ impl Subscriber {
             };
             self.health.down(&why);
             // One that lasted is no failure to connect; one that ends at once is.
-            if began.elapsed() > LOOK_AGAIN * 4 {
+            if began.elapsed() > PING_EVERY {
                 backoff.reset();
             }
             sleep(backoff.failed(&*ids)).await;
@@ -150,6 +150,7 @@ impl Subscriber {
             .await?
             .extract_error()?;
         self.probes.heard(self.clock.monotonic_ms());
+        self.health.connected();
         self.health.up();
         let mut looked = Instant::now();
         loop {
