@@ -5,7 +5,7 @@
 //!   It sends at once; what is published before the answer comes goes with the next write, as does more than a packet.
 //! - RB-2: every [`BEAT_EVERY`] each peer is told the last number of its link, so that a lost packet is noticed, the last
 //!   one too.
-//! - RB-3: while Redis is away nothing is taken out of the queues.
+//! - RB-3: while the server of a node's inbox is away nothing is taken out of that node's queue.
 //!
 //! Deliberately absent: sending again. What was given to Redis and not answered for is not sent twice.
 
@@ -40,6 +40,8 @@ const BEAT_EVERY: Duration = Duration::from_millis(250);
 const LINKS_MAX: usize = 4096;
 /// Bytes of an envelope.
 const ENVELOPE_BYTES_MAX: usize = 8 << 20;
+/// How long a link gets heartbeats after its node has left the view and nothing was queued on it.
+const LINK_RESTS_MS: u64 = 60_000;
 /// Packets to one node in one write.
 const PACKETS_PER_WRITE: usize = 4;
 
@@ -64,6 +66,8 @@ struct Link {
     channel: String,
     slot: u16,
     outgoing: Outgoing,
+    /// When something was queued on it, or its node was in the view.
+    used_ms: u64,
 }
 
 /// What the bus is made from.
@@ -106,9 +110,6 @@ impl RedisBus {
                 _ = beat.tick() => true,
                 () = self.waiting.notified() => false,
             };
-            if !self.commands.health.is_up() {
-                continue;
-            }
             // Those who are about to publish on this thread do so first, and share the write.
             tokio::task::yield_now().await;
             self.send(is_beat).await;
@@ -116,7 +117,9 @@ impl RedisBus {
     }
 
     async fn send(&self, is_beat: bool) {
-        let packets = self.packets(is_beat);
+        let (mut packets, probe) = (self.packets(is_beat), self.probe(is_beat));
+        let is_probed = probe.is_some();
+        packets.extend(probe);
         if packets.is_empty() {
             return;
         }
@@ -130,7 +133,7 @@ impl RedisBus {
             }
         }
         // The probe is the last.
-        if is_beat && answers.last().is_some_and(Result::is_ok) {
+        if is_probed && answers.last().is_some_and(Result::is_ok) {
             self.probes.sent(self.clock.monotonic_ms());
         }
     }
@@ -138,13 +141,10 @@ impl RedisBus {
     /// Takes what goes with the next write.
     fn packets(&self, is_beat: bool) -> Vec<Keyed> {
         let (from, boot) = (&self.own.node_id, self.own.boot_id);
+        let now = self.clock.monotonic_ms();
         let mut packets = Vec::new();
-        let mut put = |slot: u16, channel: &str, packet: Vec<u8>| {
-            let word = match self.commands.is_sharded() {
-                true => "SPUBLISH",
-                false => "PUBLISH",
-            };
-            packets.push((slot, cmd(word).arg(channel).arg(packet).to_owned()));
+        let mut put = |link: &Link, packet| {
+            packets.push(self.publication(link.slot, &link.channel, packet));
         };
         let mut links = self.links();
         if is_beat {
@@ -156,31 +156,49 @@ impl RedisBus {
         }
         let mut more = false;
         for link in links.values_mut() {
+            if !self.commands.reaches(link.slot) {
+                continue;
+            }
             for _ in 0..PACKETS_PER_WRITE {
                 let Some((number, contents)) = link.outgoing.take_envelopes() else {
                     break;
                 };
                 let packet = pack_contents(from, boot, number, &contents);
-                put(link.slot, &link.channel, packet);
+                put(link, packet);
             }
             more |= link.outgoing.has_envelopes();
-            if is_beat {
+            if is_beat && now.saturating_sub(link.used_ms) < LINK_RESTS_MS {
                 while let Some((number, contents)) = link.outgoing.take_heads() {
                     let packet = pack_contents(from, boot, number, &contents);
-                    put(link.slot, &link.channel, packet);
+                    put(link, packet);
                 }
                 let last = link.outgoing.last();
-                put(link.slot, &link.channel, pack_heartbeat(from, boot, last));
+                put(link, pack_heartbeat(from, boot, last));
             }
         }
         if more {
             self.waiting.notify_one();
         }
-        if is_beat {
-            let channel = self.names.inbox(from);
-            put(slot(&channel), &channel, pack_heartbeat(from, boot, 0));
-        }
         packets
+    }
+
+    /// Makes a heartbeat to this node itself, by which the subscription shows that it is not deaf.
+    fn probe(&self, is_beat: bool) -> Option<Keyed> {
+        let channel = self.names.inbox(&self.own.node_id);
+        let slot = slot(&channel);
+        if !is_beat || !self.commands.reaches(slot) {
+            return None;
+        }
+        let packet = pack_heartbeat(&self.own.node_id, self.own.boot_id, 0);
+        Some(self.publication(slot, &channel, packet))
+    }
+
+    fn publication(&self, slot: u16, channel: &str, packet: Vec<u8>) -> Keyed {
+        let word = match self.commands.is_sharded() {
+            true => "SPUBLISH",
+            false => "PUBLISH",
+        };
+        (slot, cmd(word).arg(channel).arg(packet).to_owned())
     }
 
     fn links(&self) -> MutexGuard<'_, BTreeMap<NodeId, Link>> {
@@ -191,14 +209,17 @@ impl RedisBus {
         if !links.contains_key(to) && links.len() >= LINKS_MAX {
             return None;
         }
-        Some(links.entry(to.clone()).or_insert_with(|| {
+        let link = links.entry(to.clone()).or_insert_with(|| {
             let channel = self.names.inbox(to);
             Link {
                 slot: slot(&channel),
                 channel,
                 outgoing: Outgoing::new(Limits::default()),
+                used_ms: 0,
             }
-        }))
+        });
+        link.used_ms = self.clock.monotonic_ms();
+        Some(link)
     }
 
     fn queue(&self, to: &Destination, envelope: &Envelope) -> Result<(), BusError> {

@@ -40,6 +40,8 @@ pub(super) const PING_EVERY: Duration = Duration::from_secs(1);
 pub(super) const PING_DEADLINE: Duration = Duration::from_secs(2);
 /// How often it is asked who the master is, where that can change.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How long it waits between a hint that something moved and the look.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// How long an answer may take.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -98,6 +100,11 @@ impl Commands {
         self.servers.is_sharded()
     }
 
+    /// Tells whether there is a connection to the master of a slot.
+    pub(super) fn reaches(&self, slot: u16) -> bool {
+        self.routes().of(slot).is_some()
+    }
+
     /// Looks after the connections for ever.
     pub(super) async fn run(self: Arc<Self>, ids: Arc<dyn Ids>) {
         let mut backoff = Backoff::default();
@@ -111,7 +118,8 @@ impl Commands {
                     self.health.up();
                     tokio::select! {
                         () = sleep(PING_EVERY) => {}
-                        () = self.look.notified() => {}
+                        // Many commands may find out the same at once; one look answers them all.
+                        () = self.look.notified() => sleep(LOOK_PAUSE).await,
                     }
                 }
                 Err(why) => {
