@@ -8,7 +8,7 @@
 //! - `bus`, `membership`, `sessions`, `quota`: the ports.
 //!
 //! Deliberately absent: the crate's connection managers and cluster client
-//! (`docs/adr/0010-redis-connections-are-our-own.md`), locks, anything that safety hangs on.
+//! (`docs/adr/0011-redis-connections-are-our-own.md`), locks, anything that safety hangs on.
 
 mod backoff;
 mod bus;
