@@ -7,6 +7,7 @@
 mod front;
 mod gate;
 mod listen;
+mod store;
 mod tls;
 
 use std::{path::PathBuf, sync::Arc};
@@ -30,10 +31,8 @@ use parlor_actors::{
     },
     session::SessionEnv,
 };
-use parlor_cluster::{
-    EmbeddedStore, MemoryBus, OpenError, RandomIds, SingleMembership, SystemClock,
-};
-use parlor_config::{AuthMode, ClusterBackend, Settings, StorageBackend};
+use parlor_cluster::{CqlError, MemoryBus, OpenError, RandomIds, SingleMembership, SystemClock};
+use parlor_config::{AuthMode, ClusterBackend, Settings};
 use parlor_schema::{
     BootId, NodeId,
     frame::hello::WelcomeLimits,
@@ -44,6 +43,7 @@ use rustls::ServerConfig;
 use tokio::sync::Semaphore;
 
 pub use listen::{Running, Scheme};
+pub use store::Store;
 
 use crate::{
     auth::{
@@ -68,6 +68,17 @@ pub enum StartError {
     /// The embedded store did not open.
     #[error("storage.path")]
     Store(#[from] OpenError),
+    /// The folder of the node's own files could not be made.
+    #[error("storage.path: cannot make {}", .folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The CQL store did not open.
+    #[error(transparent)]
+    Cql(#[from] CqlError),
     /// The secret could not be had.
     #[error("the node's secret")]
     Secret(#[from] SecretError),
@@ -98,8 +109,8 @@ pub enum StartError {
 
 /// The parts of a node that commands use without listening.
 pub struct Base {
-    /// The embedded store.
-    pub store: Arc<EmbeddedStore>,
+    /// The store of the settings.
+    pub store: Store,
     /// Time.
     pub clock: Arc<SystemClock>,
     /// Ids and chance.
@@ -119,12 +130,6 @@ impl Base {
     /// # Errors
     /// Names what is missing (WI-1).
     pub async fn open(settings: &Settings) -> Result<Self, StartError> {
-        if settings.storage.backend == StorageBackend::Cql {
-            return Err(StartError::NotServed {
-                key: "storage.backend",
-                value: "cql",
-            });
-        }
         if settings.cluster.backend == ClusterBackend::Redis {
             return Err(StartError::NotServed {
                 key: "cluster.backend",
@@ -132,7 +137,7 @@ impl Base {
             });
         }
         let (clock, ids) = (SystemClock::new(), RandomIds::new());
-        let store = EmbeddedStore::open(&settings.storage.path)?;
+        let store = Store::open(&settings.storage).await?;
         let secret = match &settings.cluster.secret_file {
             Some(file) => load_shared_secret(file)?,
             None => load_or_make_secret(&secret_path(settings), &*ids)?,
@@ -140,10 +145,11 @@ impl Base {
         let node = NodeInfo {
             node_id: node_id(settings),
             boot_id: BootId::new(ids.uuid(clock.now())),
+            internal_address: None,
         };
         let bus = MemoryBus::new(node.node_id.clone());
         let ports = AuthPorts {
-            directory: store.clone(),
+            directory: store.directory(),
             bus: bus.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
@@ -201,13 +207,13 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let tls = tls::load(&settings.server)?;
     let base = Base::open(&settings).await?;
     let stores = Stores {
-        timeline: base.store.clone(),
-        directory: base.store.clone(),
+        timeline: base.store.timeline(),
+        directory: base.store.directory(),
     };
     run(&settings, tls, base, stores)
 }
 
-/// Starts a node as [`start`] does, whose rooms are in `stores`; accounts stay in the embedded store.
+/// Starts a node as [`start`] does, whose rooms are in `stores`; accounts stay in the store of the settings.
 ///
 /// # Errors
 /// Names what is missing (WI-1).

@@ -7,7 +7,7 @@
 use actix::prelude::*;
 use parlor_schema::{
     envelope::Envelope,
-    port::{Inbox, View},
+    port::{Inbound, Inbox, View},
 };
 use std::sync::Arc;
 
@@ -25,10 +25,10 @@ pub struct Node {
     sessions: Arc<Sessions>,
 }
 
-/// An envelope that arrived.
+/// What the bus handed up.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-struct Arrived(Envelope);
+struct Arrived(Inbound);
 
 /// Asks for the nodes thought alive.
 #[derive(Debug, Message)]
@@ -46,12 +46,12 @@ impl Node {
             }
         });
         let (inbox, outside) = (node.clone(), ports.clone());
-        let inbox: Inbox = Arc::new(move |envelope| {
+        let inbox: Inbox = Arc::new(move |inbound| {
             // When full: heard on the sender's thread, as a revocation must not be lost (promise P-6).
-            if let Err(SendError::Full(Arrived(envelope)) | SendError::Closed(Arrived(envelope))) =
-                inbox.try_send(Arrived(envelope))
+            if let Err(SendError::Full(Arrived(inbound)) | SendError::Closed(Arrived(inbound))) =
+                inbox.try_send(Arrived(inbound))
             {
-                hear(&outside, &sessions, envelope);
+                hear(&outside, &sessions, inbound);
             }
         });
         ports.bus.attach(inbox);
@@ -59,7 +59,12 @@ impl Node {
     }
 }
 
-fn hear(ports: &Ports, sessions: &Sessions, envelope: Envelope) {
+fn hear(ports: &Ports, sessions: &Sessions, inbound: Inbound) {
+    let envelope = match inbound {
+        Inbound::Envelope(envelope) => envelope,
+        // A node that is alone has no peers that name heads or lose envelopes.
+        Inbound::Heads(_) | Inbound::LinkLost(_) => return,
+    };
     match envelope {
         Envelope::LoginEnded { user_id, login_id } => {
             ports.gate.login_ended(login_id);
@@ -79,8 +84,8 @@ impl Actor for Node {
 impl Handler<Arrived> for Node {
     type Result = ();
 
-    fn handle(&mut self, Arrived(envelope): Arrived, _: &mut Self::Context) {
-        hear(&self.ports, &self.sessions, envelope);
+    fn handle(&mut self, Arrived(inbound): Arrived, _: &mut Self::Context) {
+        hear(&self.ports, &self.sessions, inbound);
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Owns the adapters, one per file:
 //! - `embedded`: [`EmbeddedStore`] (timeline and directory in one file, for one node);
+//! - `scylla`: [`CqlStore`] (timeline and directory in ScyllaDB or Cassandra, for any number of nodes);
+//! - `link`: pure states of links and of the view, for any transport between nodes;
+//! - `redis`: [`Redis`] (bus, membership, session registry and quotas on Redis or Valkey);
 //! - `memory`: [`MemoryStore`], [`MemoryBus`], [`SingleMembership`], [`SystemClock`], [`RandomIds`].
 //!
 //! Invariants:
@@ -12,7 +15,12 @@
 
 mod account;
 pub mod embedded;
+pub mod link;
 pub mod memory;
+pub mod redis;
+pub mod scylla;
 
+pub use crate::redis::{Redis, RedisStartError};
+pub use crate::scylla::{CqlError, CqlStats, CqlStore, CqlTuning};
 pub use embedded::{EmbeddedStats, EmbeddedStore, OpenError};
 pub use memory::{MemoryBus, MemoryStore, RandomIds, SingleMembership, SystemClock};

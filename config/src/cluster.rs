@@ -61,6 +61,10 @@ pub struct Redis {
     /// The name under which the Sentinels know the master; needed by the mode `"sentinel"`.
     #[schemars(example = &"mymaster")]
     pub master: Option<String>,
+    /// A file with the PEM certificates of the authorities that `rediss://` servers are checked against, instead of those
+    /// of the system.
+    #[schemars(example = &"/etc/parlor/redis-ca.pem")]
+    pub ca_file: Option<PathBuf>,
     /// The first part of every key and channel; lets several clusters of Parlor share one Redis.
     pub prefix: String,
 }
@@ -72,6 +76,7 @@ impl Default for Redis {
             nodes: Vec::new(),
             mode: None,
             master: None,
+            ca_file: None,
             prefix: "parlor".to_owned(),
         }
     }
@@ -97,6 +102,10 @@ impl Redis {
         check_not_empty(
             "cluster.redis.master",
             self.master.as_deref().map(AsRef::as_ref),
+        )?;
+        check_not_empty(
+            "cluster.redis.ca_file",
+            self.ca_file.as_deref().map(AsRef::as_ref),
         )?;
         // Braces would change which part of a key Redis Cluster hashes.
         if self.prefix.is_empty()

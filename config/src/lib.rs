@@ -40,4 +40,4 @@ pub use push::Push;
 pub use reference::{example_toml, settings_table};
 pub use server::Server;
 pub use settings::Settings;
-pub use storage::{Cql, Storage, StorageBackend};
+pub use storage::{Cql, SerialScope, Storage, StorageBackend};

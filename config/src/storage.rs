@@ -55,6 +55,23 @@ pub struct Cql {
     pub password_file: Option<PathBuf>,
     /// Whether the keyspace and its tables are made and brought up to date at start.
     pub migrate: bool,
+    /// Which replicas decide who appends: `"global"` (a majority of all; safe everywhere) or `"local"` (a majority of one datacenter;
+    /// faster, and right only when every node of Parlor writes through that same datacenter).
+    pub serial: SerialScope,
+    /// Time for one request. After it the outcome of an append is unknown and is read back. Keep it above the servers' own deadlines
+    /// (2000 ms by default).
+    pub request_timeout_ms: u64,
+}
+
+/// Names the replicas that decide conditional writes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SerialScope {
+    /// A majority of all replicas (`SERIAL`, `QUORUM`).
+    #[default]
+    Global,
+    /// A majority of the replicas in one datacenter (`LOCAL_SERIAL`, `LOCAL_QUORUM`).
+    Local,
 }
 
 impl Default for Storage {
@@ -77,6 +94,8 @@ impl Default for Cql {
             user: None,
             password_file: None,
             migrate: true,
+            serial: SerialScope::default(),
+            request_timeout_ms: 3000,
         }
     }
 }
@@ -110,6 +129,15 @@ impl Cql {
         }
         if self.replication == 0 {
             return refuse("storage.cql.replication", "must be above 0");
+        }
+        if self.request_timeout_ms == 0 {
+            return refuse("storage.cql.request_timeout_ms", "must be above 0");
+        }
+        if self.serial == SerialScope::Local && self.datacenter.is_none() {
+            return refuse(
+                "storage.cql.datacenter",
+                "must be set, because storage.cql.serial is \"local\"",
+            );
         }
         check_not_empty(
             "storage.cql.datacenter",

@@ -61,6 +61,12 @@ fn storage() {
     refuses("storage.cql.keyspace", "storage.cql.keyspace = \"my-chat\"");
     refuses("storage.cql.keyspace", "storage.cql.keyspace = \"\"");
     refuses("storage.cql.replication", "storage.cql.replication = 0");
+    refuses(
+        "storage.cql.request_timeout_ms",
+        "storage.cql.request_timeout_ms = 0",
+    );
+    refuses("storage.cql.datacenter", "storage.cql.serial = \"local\"");
+    takes("storage.cql.serial = \"local\"\nstorage.cql.datacenter = \"dc1\"");
     refuses("storage.cql.password_file", "storage.cql.user = \"a\"");
     refuses("storage.cql.user", "storage.cql.password_file = \"a\"");
     takes("storage.cql.user = \"a\"\nstorage.cql.password_file = \"b\"");
@@ -87,6 +93,7 @@ fn cluster() {
     takes(
         "cluster.redis.nodes = [\"a:1\"]\ncluster.redis.mode = \"sentinel\"\ncluster.redis.master = \"m\"",
     );
+    refuses("cluster.redis.ca_file", "cluster.redis.ca_file = \"\"");
     refuses("cluster.redis.prefix", "cluster.redis.prefix = \"\"");
     refuses("cluster.redis.prefix", "cluster.redis.prefix = \"{a}\"");
     refuses("cluster.secret_file", "cluster.secret_file = \"\"");

@@ -7,15 +7,19 @@ pub mod clock;
 pub mod directory;
 pub mod ids;
 pub mod membership;
+pub mod quota;
+pub mod sessions;
 pub mod timeline;
 
 use std::{future::Future, pin::Pin};
 
-pub use bus::{Bus, BusError, Inbox};
+pub use bus::{Bus, BusError, Inbound, Inbox};
 pub use clock::Clock;
 pub use directory::{Directory, RoomDirectory, UserDirectory};
 pub use ids::Ids;
-pub use membership::{Membership, NodeInfo, View};
+pub use membership::{Load, Membership, NodeInfo, View};
+pub use quota::{Quota, QuotaError, QuotaRate, Taken};
+pub use sessions::{RegistryError, SessionEntry, SessionRegistry};
 pub use timeline::{Append, Direction, ReadRange, Timeline};
 
 /// A future of a port. Dropping it abandons the answer, never the effect.

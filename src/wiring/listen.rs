@@ -12,12 +12,12 @@ use actix_server::{Server, ServerHandle};
 use actix_service::{fn_service, map_config};
 use actix_web::{App, dev::AppConfig, web};
 use parlor_actors::{drain::Drain, metrics::Metrics, node::Node};
-use parlor_cluster::{EmbeddedStore, SystemClock};
+use parlor_cluster::SystemClock;
 use parlor_config::{HostPort, Settings};
 use parlor_schema::port::Clock;
 use rustls::ServerConfig;
 
-use super::StartError;
+use super::{StartError, Store};
 use crate::{
     http::{self, HttpState, Listener},
     websocket::{self, WsState},
@@ -34,7 +34,7 @@ const BACKLOG: u32 = 4096;
 
 /// What lives as long as the node.
 pub(super) struct Held {
-    pub(super) store: Arc<EmbeddedStore>,
+    pub(super) store: Store,
     pub(super) clock: Arc<SystemClock>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) drain: Arc<Drain>,

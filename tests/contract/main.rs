@@ -7,6 +7,9 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "../support/cassandra.rs"]
+mod cassandra;
+mod cql;
 mod crash;
 mod damage;
 mod disk;

@@ -6,7 +6,7 @@ use parlor_cluster::{MemoryBus, MemoryStore, SingleMembership, SystemClock};
 use parlor_schema::{
     BootId, NodeId,
     envelope::{Destination, Envelope},
-    port::{Bus as _, Clock as _, Membership as _, NodeInfo},
+    port::{Bus as _, Clock as _, Inbound, Membership as _, NodeInfo},
 };
 
 use crate::{make, rooms, timeline, users};
@@ -37,8 +37,8 @@ async fn the_bus_of_one_node_brings_back_what_is_for_it() {
     assert!(early.is_err(), "an envelope went nowhere");
     let got = Arc::new(Mutex::new(Vec::new()));
     let inbox = Arc::clone(&got);
-    bus.attach(Arc::new(move |envelope| {
-        inbox.lock().unwrap().push(envelope);
+    bus.attach(Arc::new(move |inbound| {
+        inbox.lock().unwrap().push(inbound);
     }));
     bus.publish(Destination::All, envelope.clone())
         .await
@@ -48,7 +48,8 @@ async fn the_bus_of_one_node_brings_back_what_is_for_it() {
         .unwrap();
     let two = Destination::Node("two".parse().unwrap());
     assert!(bus.publish(two, envelope.clone()).await.is_err());
-    assert_eq!(*got.lock().unwrap(), [envelope.clone(), envelope]);
+    let inbound = Inbound::Envelope(envelope);
+    assert_eq!(*got.lock().unwrap(), [inbound.clone(), inbound]);
 }
 
 #[test]
@@ -56,6 +57,7 @@ fn a_node_that_is_alone_sees_itself() {
     let own = NodeInfo {
         node_id: "one".parse().unwrap(),
         boot_id: BootId::from(make::fresh()),
+        internal_address: None,
     };
     let membership = SingleMembership::new(own.clone());
     assert_eq!(membership.own(), own);

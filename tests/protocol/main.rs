@@ -4,8 +4,12 @@
 #[path = "../support.rs"]
 mod support;
 
+#[path = "../support/cassandra.rs"]
+mod cassandra;
+
 mod auth_socket;
 mod closing;
+mod cql;
 mod direct;
 mod envelope;
 mod handshake;

@@ -6,9 +6,9 @@ use std::{
 };
 
 use parlor_schema::{
-    NodeId,
+    NodeId, RoomId, Seq,
     envelope::{Destination, Envelope},
-    port::{Bus, BusError, Inbox, PortFuture},
+    port::{Bus, BusError, Inbound, Inbox, PortFuture},
 };
 
 /// Carries a node's envelopes to its own inbox, before `publish` returns.
@@ -42,10 +42,13 @@ impl Bus for MemoryBus {
                 Err(BusError(format!("there is no node {node}")))
             }
             (_, Some(inbox)) => {
-                inbox(envelope);
+                inbox(Inbound::Envelope(envelope));
                 Ok(())
             }
         };
         Box::pin(future::ready(sent))
     }
+
+    /// There is no other node to tell.
+    fn note_head(&self, _: &NodeId, _: RoomId, _: Seq) {}
 }

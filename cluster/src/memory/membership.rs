@@ -1,13 +1,17 @@
 //! The membership of a node that is alone.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use parlor_schema::port::{Membership, NodeInfo, View};
+use parlor_schema::{
+    NodeId,
+    port::{Load, Membership, NodeInfo, View},
+};
 
 /// A view that holds one node and never changes.
 pub struct SingleMembership {
     own: NodeInfo,
     view: Arc<View>,
+    load: Mutex<Load>,
 }
 
 impl SingleMembership {
@@ -18,7 +22,11 @@ impl SingleMembership {
             version: 1,
             nodes: vec![own.clone()],
         });
-        Arc::new(Self { own, view })
+        Arc::new(Self {
+            own,
+            view,
+            load: Mutex::default(),
+        })
     }
 }
 
@@ -29,5 +37,14 @@ impl Membership for SingleMembership {
 
     fn view(&self) -> Arc<View> {
         Arc::clone(&self.view)
+    }
+
+    fn report(&self, load: Load) {
+        *self.load.lock().unwrap_or_else(PoisonError::into_inner) = load;
+    }
+
+    fn loads(&self) -> Vec<(NodeId, Load)> {
+        let load = *self.load.lock().unwrap_or_else(PoisonError::into_inner);
+        vec![(self.own.node_id.clone(), load)]
     }
 }

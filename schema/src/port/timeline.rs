@@ -20,7 +20,7 @@ pub enum Append {
 }
 
 /// Which way a read goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// From `from` upwards.
     Up,
@@ -29,7 +29,7 @@ pub enum Direction {
 }
 
 /// A range of positions, both ends included, and how much of it is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ReadRange {
     /// The lowest position.
     pub from: Seq,

@@ -16,7 +16,7 @@ use parlor_schema::{
     ErrorCode, Timestamp, UserId,
     envelope::Envelope,
     frame::Refusal,
-    port::{Bus, Clock},
+    port::{Bus, Clock, Inbound},
 };
 
 use super::store::TestStore;
@@ -89,8 +89,9 @@ impl World {
         let told = Arc::new(Mutex::new(Vec::new()));
         let bus = MemoryBus::new("n1".parse().unwrap());
         let heard = Arc::clone(&told);
-        bus.attach(Arc::new(move |envelope| {
-            heard.lock().unwrap().push(envelope)
+        bus.attach(Arc::new(move |inbound| match inbound {
+            Inbound::Envelope(envelope) => heard.lock().unwrap().push(envelope),
+            other => panic!("one node hears {other:?}"),
         }));
         let ports = AuthPorts {
             directory: Arc::clone(&store) as _,

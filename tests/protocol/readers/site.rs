@@ -84,6 +84,7 @@ impl Site {
         let node = NodeInfo {
             node_id: "n1".parse().unwrap(),
             boot_id: BootId::new(ids.uuid(clock.now())),
+            internal_address: None,
         };
         let ports = Ports {
             timeline: store.clone(),
