@@ -128,23 +128,25 @@ impl Socket {
         &self.stream
     }
 
-    /// Notes the task that is to be woken, and goes on writing where the stream was full.
-    pub(super) fn attend(&self, task: &Waker) {
+    /// Notes the task that is to be woken, and has the socket written on where the stream was full: in its turn, since many streams
+    /// may take more at the same moment.
+    pub(super) fn attend(self: &Rc<Self>, task: &Waker) {
         if !self.task.borrow().will_wake(task) {
             self.task.replace(task.clone());
         }
-        if self.waiting.replace(false) {
-            self.flush();
+        if self.waiting.replace(false) && !self.dirty.replace(true) {
+            flush::mark(self.clone());
         }
     }
 
-    /// Writes what is in the lanes, as far as the stream takes it.
-    pub(super) fn flush(&self) {
+    /// Writes what is in the lanes, as far as the stream takes it; answers how many bytes that was.
+    pub(super) fn flush(&self) -> usize {
         self.dirty.set(false);
         if self.waiting.get() || self.over.get() {
-            return;
+            return 0;
         }
-        match self.write(&mut Context::from_waker(&self.task.borrow())) {
+        let mut bytes = 0;
+        match self.write(&mut Context::from_waker(&self.task.borrow()), &mut bytes) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => self.end(),
             Poll::Pending => {
@@ -152,9 +154,10 @@ impl Socket {
                 self.waiting.set(true);
             }
         }
+        bytes
     }
 
-    fn write(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn write(&self, cx: &mut Context<'_>, bytes: &mut usize) -> Poll<io::Result<()>> {
         let stream = &mut *self.stream.borrow_mut();
         let outlet = &self.line.outlet;
         loop {
@@ -162,6 +165,7 @@ impl Socket {
                 Some(written) => match ready!(written)? {
                     0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                     written => {
+                        *bytes += written;
                         if outlet.written(written) {
                             self.line.wake();
                         }
