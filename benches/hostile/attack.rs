@@ -52,6 +52,8 @@ pub(crate) enum Attack {
     Headers,
     Frames,
     NeverRead,
+    /// What those who never read are sent, without them, as a control.
+    Talk,
     Pinged,
     HalfOpen,
     Limited,
@@ -63,17 +65,18 @@ pub(crate) enum Attack {
 }
 use Attack::{
     Bomb, Depth, Doubled, Endless, Frames, HalfOpen, Headers, Limited, NeverRead, NotUtf8, Nothing,
-    Numbers, Open, Pinged, Pings, Reserved, Surrogates, Tebibyte, Tiny, Unmasked, UnreadPings,
+    Numbers, Open, Pinged, Pings, Reserved, Surrogates, Talk, Tebibyte, Tiny, Unmasked,
+    UnreadPings,
 };
 
 /// All of them: the name, and what is counted.
-pub(crate) const ALL: [(Attack, &str, &str); 21] = [
+pub(crate) const ALL: [(Attack, &str, &str); 22] = [
     (Nothing, "nothing", "spins"),
     (Tebibyte, "frame of 1 TiB", "closed 4413"),
     (Endless, "endless fragments", "closed 4413"),
     (Tiny, "tiny fragments", "fragments"),
     (Pings, "ping flood", "pongs"),
-    (UnreadPings, "ping flood not read", "closed 4501"),
+    (UnreadPings, "ping flood not read", "pings"),
     (Unmasked, "unmasked frame", "closed 1002"),
     (Reserved, "reserved bits", "closed 1002"),
     (NotUtf8, "invalid UTF-8", "closed 1007"),
@@ -81,6 +84,7 @@ pub(crate) const ALL: [(Attack, &str, &str); 21] = [
     (Headers, "slow headers", "answered 408"),
     (Frames, "slow frame", "bytes"),
     (NeverRead, "never reads", "events"),
+    (Talk, "the same events alone", "events"),
     (Pinged, "half open pinged", "pings"),
     (HalfOpen, "half open given up", "closed 4503"),
     (Limited, "connects with a limit", "connects"),
@@ -145,7 +149,8 @@ impl Attack {
             Bomb => frames::bomb(site).await,
             Headers => slow::headers(site).await,
             Frames => slow::frames(site).await,
-            NeverRead => slow::never_read(site).await,
+            NeverRead => slow::never_read(site, STALLED).await,
+            Talk => slow::never_read(site, 0).await,
             Pinged => slow::half_open(site, PINGED).await,
             HalfOpen => slow::half_open(site, GIVEN_UP).await,
             Limited => storm::limited(site).await,

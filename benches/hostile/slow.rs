@@ -104,12 +104,12 @@ pub(crate) async fn frames(site: &Rc<Site>) {
     .await;
 }
 
-/// Members of a busy room who never read; each is closed 4501 once it took nothing for 30 s.
-pub(crate) async fn never_read(site: &Rc<Site>) {
+/// So many members of a busy room who never read; each is closed 4501 once it took nothing for 30 s.
+pub(crate) async fn never_read(site: &Rc<Site>, count: usize) {
     let before = site.closed(4501).await;
     let talkers: Vec<String> = (0..TALKERS).map(|at| format!("talker-{at}")).collect();
     let mut users = talkers.clone();
-    users.extend((0..STALLED).map(|at| format!("stalled-{at}")));
+    users.extend((0..count).map(|at| format!("stalled-{at}")));
     let room = client::room(site.addr, &users).await;
     let mut stalled = Vec::new();
     for user in &users[TALKERS..] {
@@ -138,7 +138,7 @@ pub(crate) async fn never_read(site: &Rc<Site>) {
     }))
     .await;
     if site.is_last {
-        all_closed(site, 4501, before + STALLED as u64).await;
+        all_closed(site, 4501, before + count as u64).await;
     }
 }
 

@@ -12,7 +12,7 @@ use actix::{Recipient, prelude::RecipientRequest};
 use bytes::Bytes;
 use parlor_actors::{
     line::Line,
-    pace::Step,
+    pace::{self, Step},
     ports::Coding,
     session::{Gone, Inbound, Text},
 };
@@ -34,7 +34,9 @@ const MESSAGES_PER_HAND: usize = 32;
 const HAND_BYTES: usize = 16 * 1024;
 /// The same of one who floods: fragments as small as can be, or so many messages, take some tens of microseconds.
 const GREEDY_READ_BYTES: usize = 4 * 1024;
-const GREEDY_MESSAGES: usize = 16;
+const GREEDY_MESSAGES: usize = 8;
+/// Frames forgotten at a time when a connection has ended for which they wait.
+const FORGOTTEN_TOGETHER: usize = 512;
 /// Reads after which others on this thread have their turn, however much more there is.
 const READS_PER_TURN: usize = 4;
 
@@ -64,6 +66,7 @@ pub fn run(
         Coding::Deflate | Coding::DeflateSmall => Compression::On,
     };
     let decoder = Decoder::new(setup.frame_bytes, compression);
+    let intake = Intake::new(setup.clock.monotonic_ms());
     let socket = Socket::new(stream, setup);
     let Taker { inbound, gone } = open(socket.line.clone());
     let mut connection = Connection {
@@ -73,7 +76,7 @@ pub fn run(
         inbound,
         handing: None,
         ending: None,
-        intake: Intake::default(),
+        intake,
         step: Step::New,
     };
     async move {
@@ -84,6 +87,9 @@ pub fn run(
         connection.socket.end();
         let _ = gone.send(Gone).await;
         end(outlet.closing().map_or(CloseCode::Normal, |end| end.code));
+        while outlet.forget_some(FORGOTTEN_TOGETHER) {
+            pace::step().await;
+        }
     }
 }
 
@@ -98,7 +104,7 @@ struct Connection {
     /// How it ends once that is taken.
     ending: Option<CloseCode>,
     intake: Intake,
-    /// The step that its next read waits for: the first one does, and each of one that floods.
+    /// The step that its next read waits for, where it does.
     step: Step,
 }
 
