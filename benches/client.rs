@@ -92,15 +92,19 @@ pub(crate) async fn reply(wire: &mut Wire, msg_id: &str) -> Value {
 
 /// Reads one figure of a node's metrics by its whole name, labels included.
 pub(crate) async fn metric(addr: SocketAddr, name: &str) -> f64 {
+    let found = metric_or_none(addr, name).await;
+    found.unwrap_or_else(|| panic!("no metric {name}"))
+}
+
+/// The same for one that is there only once something was counted.
+pub(crate) async fn metric_or_none(addr: SocketAddr, name: &str) -> Option<f64> {
     let mut stream = TcpStream::connect(addr).await.unwrap();
     let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     stream.write_all(request).await.unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
-    text.lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
-        .unwrap_or_else(|| panic!("no {name} in\n{text}"))
-        .trim()
-        .parse()
-        .unwrap()
+    let found = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    Some(found.trim().parse().unwrap())
 }

@@ -1,7 +1,8 @@
 //! A node for a bench: the real server over the embedded store or one in memory, in this process; [`crate::process`] runs the same in
 //! a process of its own.
 //!
-//! Owns the node's thread and folder. Tokens are an outside issuer's; every limit on rates and connections is off.
+//! Owns the node's thread and folder. Tokens are an outside issuer's; every limit on rates and connections is off, but that on new connections where it is
+//! asked for.
 //! Deliberately absent: accounts, whose password hashing would take longer than the bench.
 #![allow(
     dead_code,
@@ -37,6 +38,8 @@ pub(crate) enum Store {
 pub(crate) struct Plan {
     pub(crate) store: Store,
     pub(crate) workers: usize,
+    /// New connections of one address in a second; 0 for any number.
+    pub(crate) handshakes: u32,
     pub(crate) folder: PathBuf,
 }
 
@@ -54,6 +57,7 @@ impl Plan {
         settings.limits.sends_per_s = 0;
         settings.limits.connections_per_user = 0;
         settings.limits.connections_per_ip = 0;
+        settings.limits.handshakes_per_ip_per_s = self.handshakes;
         settings
     }
 
@@ -96,6 +100,7 @@ impl Node {
         let plan = Plan {
             store,
             workers,
+            handshakes: 0,
             folder: folder.path().to_owned(),
         };
         let (stop, stopped) = oneshot::channel();

@@ -26,7 +26,7 @@ use crate::{
     node::{Plan, Store},
 };
 
-/// What tells the binary to be the server: store, workers and folder.
+/// What tells the binary to be the server: store, workers, new connections of an address in a second, and folder.
 const ROLE: &str = "PARLOR_BENCH_SERVER";
 /// The folder for callgrind's profiles.
 const CALLGRIND: &str = "PARLOR_BENCH_CALLGRIND";
@@ -34,13 +34,14 @@ const CALLGRIND: &str = "PARLOR_BENCH_CALLGRIND";
 /// Is the server, and ends the process, if the environment says so; called first in `main`.
 pub(crate) fn serve_if_told() {
     let Some(role) = text(ROLE) else { return };
-    let mut words = role.splitn(3, ' ');
+    let mut words = role.splitn(4, ' ');
     let store = match words.next() {
         Some("memory") => Store::Memory,
         Some("embedded") => Store::Embedded,
         other => panic!("no store is called {other:?}"),
     };
     let workers = words.next().unwrap().parse().unwrap();
+    let handshakes = words.next().unwrap().parse().unwrap();
     let folder = PathBuf::from(words.next().unwrap());
     let (stop, stopped) = oneshot::channel();
     std::thread::spawn(move || {
@@ -50,6 +51,7 @@ pub(crate) fn serve_if_told() {
     let plan = Plan {
         store,
         workers,
+        handshakes,
         folder,
     };
     plan.run(|addr| println!("{addr}"), stopped);
@@ -71,6 +73,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a node with `workers` threads for sockets.
     pub(crate) fn start(store: Store, workers: usize) -> Self {
+        Self::limited(store, workers, 0)
+    }
+
+    /// The same with a limit on new connections of one address in a second, unless it is 0.
+    pub(crate) fn limited(store: Store, workers: usize, handshakes: u32) -> Self {
         let folder = tempfile::tempdir_in(figures::disk()).unwrap();
         let profiles = text(CALLGRIND).map(PathBuf::from);
         let own = std::env::current_exe().unwrap();
@@ -93,7 +100,7 @@ impl Server {
             Store::Memory => "memory",
             Store::Embedded => "embedded",
         };
-        let role = format!("{store} {workers} {}", folder.path().display());
+        let role = format!("{store} {workers} {handshakes} {}", folder.path().display());
         let mut child = command
             .env(ROLE, role)
             .stdin(Stdio::piped())

@@ -15,15 +15,20 @@ use tokio::{
 };
 
 /// The opcodes met (RFC 6455 section 5.2).
+pub(crate) const CONTINUE: u8 = 0x0;
 pub(crate) const TEXT: u8 = 0x1;
 pub(crate) const CLOSE: u8 = 0x8;
 pub(crate) const PING: u8 = 0x9;
-const PONG: u8 = 0xA;
+pub(crate) const PONG: u8 = 0xA;
+/// The bit of a message's last frame.
+pub(crate) const FINAL: u8 = 0x80;
+const MASKED: u8 = 0x80;
 /// Bytes that a socket which is never read takes in.
 const NARROW_BYTES: u32 = 4096;
 /// Bytes a connection keeps room for.
 const HELD_BYTES: usize = 4096;
-const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+/// The mask of every frame.
+pub(crate) const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// A frame at the beginning of some bytes.
 #[derive(Debug, Clone, Copy)]
@@ -63,20 +68,33 @@ impl Frame {
     }
 }
 
-/// Packs a client's frame.
+/// Packs a client's frame, the last or only one of its message.
 pub(crate) fn pack(opcode: u8, payload: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(payload.len() + 8);
-    out.push(0x80 | opcode);
-    if let Ok(short @ 0..=125) = u8::try_from(payload.len()) {
-        out.push(0x80 | short);
+    frame(FINAL | opcode, payload)
+}
+
+/// Packs a client's frame whose first byte is `first`.
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut out = header(first, payload.len() as u64);
+    let masks = MASK.iter().cycle();
+    out.extend(payload.iter().zip(masks).map(|(byte, mask)| byte ^ mask));
+    out
+}
+
+/// Packs the header of a client's frame that announces `length` bytes, its mask last.
+pub(crate) fn header(first: u8, length: u64) -> Vec<u8> {
+    let mut out = Vec::with_capacity(usize::try_from(length.min(1 << 16)).unwrap() + 14);
+    out.push(first);
+    if let Ok(short @ 0..=125) = u8::try_from(length) {
+        out.push(MASKED | short);
+    } else if let Ok(middle) = u16::try_from(length) {
+        out.push(MASKED | 126);
+        out.extend_from_slice(&middle.to_be_bytes());
     } else {
-        out.push(0x80 | 126);
-        let length = u16::try_from(payload.len()).expect("a bench sends small frames");
+        out.push(MASKED | 127);
         out.extend_from_slice(&length.to_be_bytes());
     }
     out.extend_from_slice(&MASK);
-    let masks = MASK.iter().cycle();
-    out.extend(payload.iter().zip(masks).map(|(byte, mask)| byte ^ mask));
     out
 }
 

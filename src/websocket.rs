@@ -8,7 +8,7 @@
 //! - W-2: a socket is written with what is in the session's lanes, one `writev` per turn of the loop; nothing else buffers.
 //! - W-3: at most one batch of decoded frames is handed to the session at a time; until it is taken, the socket is not read.
 //! - W-4: a connection that is told to close is gone within [`CLOSE_WITHIN_MS`], whether its client reads or not.
-//! - W-5: one socket that is read or written without end delays the others of its thread by a bounded turn.
+//! - W-5: sockets that are read or written without end, however many, delay the others of their thread by a bounded turn.
 //!
 //! Deliberately absent: what frames mean (`parlor-actors`).
 
@@ -18,6 +18,7 @@ mod decode;
 mod deflate;
 mod flush;
 mod handshake;
+mod intake;
 mod mask;
 mod pack;
 mod socket;

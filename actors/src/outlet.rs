@@ -235,6 +235,17 @@ impl Outlet {
         lanes.ordered.push_back(bytes);
     }
 
+    /// Forgets up to `frames` of what waits for a socket that is gone; answers whether there may be more. The end of one for which ten thousands wait
+    /// would take the thread for milliseconds.
+    pub fn forget_some(&self, frames: usize) -> bool {
+        let lanes = &mut *self.lanes.borrow_mut();
+        let frames = frames.min(lanes.ordered.len());
+        let bytes = lanes.ordered.drain(..frames).map(|frame| frame.len()).sum();
+        lanes.ordered_bytes -= bytes;
+        self.ledger.sub(bytes);
+        !lanes.ordered.is_empty()
+    }
+
     /// Gives back the memory of lanes that are empty; called while nothing goes out for a while.
     pub fn rest(&self) {
         let lanes = &mut *self.lanes.borrow_mut();
@@ -295,6 +306,20 @@ mod tests {
     fn within(budget: usize) -> Outlet {
         let ledger = Rc::new(Ledger::new(Budget::new(budget)));
         Outlet::new(ledger, Box::new(|| {}))
+    }
+
+    #[test]
+    fn what_a_gone_socket_leaves_is_forgotten_bit_by_bit() {
+        let ledger = Rc::new(Ledger::new(Budget::new(0)));
+        let outlet = Outlet::new(ledger.clone(), Box::new(|| {}));
+        for _ in 0..5 {
+            outlet.push(Bytes::from_static(b"123"));
+        }
+        outlet.written(4);
+        for (more, bytes) in [(true, 6), (false, 0), (false, 0)] {
+            assert_eq!(outlet.forget_some(2), more);
+            assert_eq!((outlet.pending(), ledger.held()), (bytes, bytes as i64));
+        }
     }
 
     #[test]

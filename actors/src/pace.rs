@@ -1,6 +1,6 @@
 //! The pace of a thread: what comes in storms has few steps in each turn of the loop, so that it delays nobody who is here.
 //!
-//! First reads of connections, steps of `hello`, and pages of the log: each waits for its step. What is waited for elsewhere, in the store above
+//! New connections and their first reads, steps of `hello`, pages of the log, and reads of those who flood: each waits for its step. What is waited for elsewhere, in the store above
 //! all, may be many at once; only the thread's own work is paced.
 //!
 //! Invariant PC-1: who waits is woken in the order of coming, when the thread has looked at its sockets again.
@@ -99,6 +99,11 @@ impl Pace {
     fn turn(&mut self) {
         self.taken = 0;
         let count = self.waiting.len().min(PER_TURN);
+        if count > 0 {
+            // A thread with so much to do never sleeps: without this, another of this process that was woken on the same core, the store's
+            // above all, waits for the system's slice of some milliseconds.
+            std::thread::yield_now();
+        }
         for next in self.waiting.drain(..count) {
             next.wake();
         }

@@ -12,7 +12,7 @@ use actix::{Recipient, prelude::RecipientRequest};
 use bytes::Bytes;
 use parlor_actors::{
     line::Line,
-    pace::Step,
+    pace::{self, Step},
     ports::Coding,
     session::{Gone, Inbound, Text},
 };
@@ -21,6 +21,7 @@ use tokio::io::ReadBuf;
 
 use super::{
     decode::{Compression, Decoder, Incoming, Violation},
+    intake::Intake,
     pack,
     socket::{Setup, Socket},
     stream::Stream,
@@ -28,8 +29,14 @@ use super::{
 
 /// Bytes read at a time, into a buffer that all connections of a thread share.
 const READ_BYTES: usize = 16 * 1024;
-/// Messages handed over at a time.
+/// Messages handed over at a time, and bytes of them, inflated, after which no more are.
 const MESSAGES_PER_HAND: usize = 32;
+const HAND_BYTES: usize = 16 * 1024;
+/// The same of one who floods: fragments as small as can be, or so many messages, take some tens of microseconds.
+const GREEDY_READ_BYTES: usize = 4 * 1024;
+const GREEDY_MESSAGES: usize = 8;
+/// Frames forgotten at a time when a connection has ended for which they wait.
+const FORGOTTEN_TOGETHER: usize = 512;
 /// Reads after which others on this thread have their turn, however much more there is.
 const READS_PER_TURN: usize = 4;
 
@@ -59,6 +66,7 @@ pub fn run(
         Coding::Deflate | Coding::DeflateSmall => Compression::On,
     };
     let decoder = Decoder::new(setup.frame_bytes, compression);
+    let intake = Intake::new(setup.clock.monotonic_ms());
     let socket = Socket::new(stream, setup);
     let Taker { inbound, gone } = open(socket.line.clone());
     let mut connection = Connection {
@@ -68,7 +76,8 @@ pub fn run(
         inbound,
         handing: None,
         ending: None,
-        first: Step::New,
+        intake,
+        step: Step::New,
     };
     async move {
         poll_fn(|cx| connection.poll(cx)).await;
@@ -78,6 +87,9 @@ pub fn run(
         connection.socket.end();
         let _ = gone.send(Gone).await;
         end(outlet.closing().map_or(CloseCode::Normal, |end| end.code));
+        while outlet.forget_some(FORGOTTEN_TOGETHER) {
+            pace::step().await;
+        }
     }
 }
 
@@ -91,8 +103,9 @@ struct Connection {
     handing: Option<Pin<Box<RecipientRequest<Inbound>>>>,
     /// How it ends once that is taken.
     ending: Option<CloseCode>,
-    /// The step at its first read.
-    first: Step,
+    intake: Intake,
+    /// The step that its next read waits for, where it does.
+    step: Step,
 }
 
 impl Connection {
@@ -112,17 +125,19 @@ impl Connection {
             if let Some(code) = self.ending.take() {
                 self.close(code);
             }
-            if self.socket.line.outlet.is_closing() {
+            let closing = self.socket.line.outlet.is_closing();
+            if self.step != Step::Taken {
+                if closing || self.held.is_empty() {
+                    ready!(self.socket.stream().borrow().poll_readable(cx));
+                }
+                ready!(self.step.poll(cx));
+            }
+            if closing {
                 // Reads and forgets until the client has gone too, or its time is over: a close with unread bytes would be a
                 // reset, and the client might never see why.
                 if ready!(self.read(cx, |_, _| {})).is_break() {
                     return Poll::Ready(());
                 }
-            } else if self.first != Step::Taken {
-                if self.held.is_empty() {
-                    ready!(self.socket.stream().borrow().poll_readable(cx));
-                }
-                ready!(self.first.poll(cx));
             } else if self.held.is_empty() {
                 if ready!(self.read(cx, Self::take)).is_break() {
                     return Poll::Ready(());
@@ -130,6 +145,9 @@ impl Connection {
             } else {
                 let held = std::mem::take(&mut self.held);
                 self.take(&held);
+            }
+            if self.intake.is_greedy() {
+                self.step = Step::New;
             }
         }
         cx.waker().wake_by_ref();
@@ -142,12 +160,19 @@ impl Connection {
         cx: &mut Context<'_>,
         take: impl FnOnce(&mut Self, &[u8]),
     ) -> Poll<std::ops::ControlFlow<()>> {
+        let most = if self.intake.is_greedy() {
+            GREEDY_READ_BYTES
+        } else {
+            READ_BYTES
+        };
         READ.with_borrow_mut(|buffer| {
-            let mut into = ReadBuf::new(buffer);
+            let mut into = ReadBuf::new(&mut buffer[..most]);
             let read = self.socket.stream().borrow_mut().poll_read(cx, &mut into);
             match ready!(read) {
                 Ok(()) if into.filled().is_empty() => Poll::Ready(std::ops::ControlFlow::Break(())),
                 Ok(()) => {
+                    let bytes = into.filled().len();
+                    self.intake.add(bytes, 0, self.socket.now_ms());
                     take(self, into.filled());
                     Poll::Ready(std::ops::ControlFlow::Continue(()))
                 }
@@ -159,8 +184,13 @@ impl Connection {
     /// Decodes, answers pings, and hands messages over; what is too much for one hand is held.
     fn take(&mut self, mut input: &[u8]) {
         let line = self.socket.line.clone();
-        let (mut texts, mut answered) = (Vec::new(), 0);
-        while texts.len() + answered < MESSAGES_PER_HAND {
+        let most = if self.intake.is_greedy() {
+            GREEDY_MESSAGES
+        } else {
+            MESSAGES_PER_HAND
+        };
+        let (mut texts, mut answered, mut bytes) = (Vec::new(), 0, 0);
+        while texts.len() + answered < most && bytes < HAND_BYTES {
             match self.decoder.decode(&mut input) {
                 Ok(None) => break,
                 Ok(Some(incoming)) => {
@@ -170,8 +200,14 @@ impl Connection {
                         line.partial_since.set(None);
                     }
                     match incoming {
-                        Incoming::Text(text) => texts.push(Text::Json(text)),
-                        Incoming::Binary(bytes) => texts.push(Text::Binary(bytes)),
+                        Incoming::Text(text) => {
+                            bytes += text.len();
+                            texts.push(Text::Json(text));
+                        }
+                        Incoming::Binary(data) => {
+                            bytes += data.len();
+                            texts.push(Text::Binary(data));
+                        }
                         Incoming::Ping(payload) => {
                             answered += 1;
                             line.outlet.push(pack::pong(&payload));
@@ -196,6 +232,9 @@ impl Connection {
         } else {
             line.partial_since.set(None);
         }
+        // What was inflated is counted beside what came.
+        let messages = texts.len() + answered;
+        self.intake.add(bytes, messages, self.socket.now_ms());
         if !input.is_empty() && self.ending.is_none() {
             self.held = Bytes::copy_from_slice(input);
         }

@@ -8,10 +8,11 @@ use std::{
 
 use actix::Addr;
 use actix_http::{HttpService, KeepAlive};
+use actix_rt::net::TcpStream;
 use actix_server::{Server, ServerHandle};
-use actix_service::{fn_service, map_config};
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::{App, dev::AppConfig, web};
-use parlor_actors::{drain::Drain, metrics::Metrics, node::Node};
+use parlor_actors::{drain::Drain, metrics::Metrics, node::Node, pace};
 use parlor_cluster::SystemClock;
 use parlor_config::{HostPort, Settings};
 use parlor_schema::port::Clock;
@@ -167,12 +168,20 @@ fn serve(
         }};
     }
     let server = match tls {
-        None => server.listen("parlor", listener, move || service!(ws, state).tcp())?,
+        None => server.listen("parlor", listener, move || {
+            fn_service(paced).and_then(service!(ws, state).tcp())
+        })?,
         Some(tls) => server.listen("parlor", listener, move || {
-            service!(ws, state).rustls_0_23(tls.clone())
+            fn_service(paced).and_then(service!(ws, state).rustls_0_23(tls.clone()))
         })?,
     };
     Ok(server.run())
+}
+
+/// Has a connection wait for its step before anything of it is read: many that come at once delay nobody who is here.
+async fn paced<E>(stream: TcpStream) -> Result<TcpStream, E> {
+    pace::step().await;
+    Ok(stream)
 }
 
 impl Running {

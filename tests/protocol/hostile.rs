@@ -3,8 +3,8 @@
 //! While an attack runs, two people talk ([`pair::Pair`]), and each thing said arrives. Where memory is the matter the server is a process
 //! of its own ([`child::Child`]), so that nothing else is counted.
 //!
-//! Elsewhere: the deadlines of a connection are tested on a clock of the test's own (`actors/src/line.rs`), half-open connections and
-//! silence in `limits.rs`, sizes and close codes one by one in `closing.rs`, the decoder on any split of bytes in
+//! Elsewhere: the deadlines of a connection are tested on a clock of the test's own (`actors/src/line.rs`), what counts as silence in
+//! `limits.rs`, what bystanders notice in `benches/hostile.rs`, sizes and close codes one by one in `closing.rs`, the decoder on any split of bytes in
 //! `src/websocket/decode/tests.rs`.
 
 mod admission;

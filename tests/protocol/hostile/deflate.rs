@@ -57,6 +57,7 @@ async fn a_stream_that_does_not_inflate_closes_1007() {
         ("cut in the middle", good[..good.len() / 2].to_vec()),
         ("text that is not UTF-8", deflate(b"\"\xff\"")),
     ];
+    let memory = server.memory();
     pair.beside(async || {
         for (what, bytes) in &cases {
             let mut eve = eve_with(&server, &[OFFER]).await;
@@ -72,6 +73,7 @@ async fn a_stream_that_does_not_inflate_closes_1007() {
         assert_eq!(eve.reading.json().await["type"], "pong");
     })
     .await;
+    memory.grew_at_most(FLAT_BYTES);
 }
 
 fn send(room: &Value, msg_id: &str, text: &str) -> String {

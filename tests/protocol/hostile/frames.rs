@@ -145,6 +145,7 @@ async fn violations_close_1002_whether_compression_was_agreed_on_or_not() {
         ("length above 2^63", header(FINAL | TEXT, 1 << 63)),
     ];
     let plain = [("RSV1 not agreed on", pack(FINAL | 0x40 | TEXT, b"{}"))];
+    let memory = server.memory();
     pair.beside(async || {
         for (headers, cases) in [(&[][..], &both[..]), (&[], &plain), (&[OFFER], &both)] {
             for (what, bytes) in cases {
@@ -155,6 +156,7 @@ async fn violations_close_1002_whether_compression_was_agreed_on_or_not() {
         }
     })
     .await;
+    memory.grew_at_most(FLAT_BYTES);
 }
 
 #[tokio::test]
@@ -168,6 +170,7 @@ async fn text_that_is_not_utf_8_closes_1007_in_whichever_fragment() {
         ("above the last code point", &[b"\"\xf4", b"\x90\x80\x80\""]),
         ("a byte that begins nothing", &[b"\"", b"\xff"]),
     ];
+    let memory = server.memory();
     pair.beside(async || {
         for (what, parts) in cases {
             let mut eve = eve(&server).await;
@@ -190,4 +193,5 @@ async fn text_that_is_not_utf_8_closes_1007_in_whichever_fragment() {
         assert_eq!(good.reading.json().await["type"], "pong");
     })
     .await;
+    memory.grew_at_most(FLAT_BYTES);
 }

@@ -10,6 +10,8 @@ use crate::support::{
 };
 
 const DEEP: usize = 10_000;
+/// What texts of some ten thousand bytes may take, whatever is in them.
+const FLAT_BYTES: u64 = 16 << 20;
 /// Cases on one connection: ten bad frames in a minute would end it.
 const CASES_EACH: usize = 8;
 
@@ -206,12 +208,14 @@ async fn weather(cases: impl Fn(&str) -> Vec<(&'static str, String, Fate)>) {
     assert_eq!(ben.ask("hello", hello).await["type"], "welcome");
     let room = ben.room(json!({ "members": ["eve"] })).await;
     let cases = cases(&room);
+    let memory = server.memory();
     pair.beside(async || {
         for some in cases.chunks(CASES_EACH) {
             say_all(&server, &mut ben, some).await;
         }
     })
     .await;
+    memory.grew_at_most(FLAT_BYTES);
 }
 
 async fn say_all(server: &Child, ben: &mut Client, cases: &[(&'static str, String, Fate)]) {

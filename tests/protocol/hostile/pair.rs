@@ -43,7 +43,7 @@ impl Pair {
     }
 
     /// Says one thing, and waits until it is acknowledged and has arrived; answers how long that took.
-    async fn exchange(&mut self) -> Duration {
+    pub(super) async fn exchange(&mut self) -> Duration {
         let began = Instant::now();
         assert_eq!(self.pia.say(&self.room, "hi").await["seq"], self.next);
         for reader in [&mut self.pat, &mut self.pia] {
