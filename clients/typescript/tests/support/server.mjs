@@ -15,7 +15,9 @@ const BIN = resolve(process.env.PARLOR_BIN ?? fileURLToPath(new URL('../../../..
 const STEP_MS = 20_000;
 export const PASSWORD = 'correct horse battery';
 
+/** A real server, and the clients that were made for it. */
 export class Server {
+  #clients = [];
   #folder;
   #settings;
   #process;
@@ -70,7 +72,9 @@ export class Server {
   pause() { this.#process.kill('SIGSTOP'); }
   resume() { this.#process.kill('SIGCONT'); }
 
+  /** Ends the clients and the process. */
   async end() {
+    this.#clients.forEach((client) => client.stop());
     this.#process.kill('SIGKILL');
     await this.#ended;
     await rm(this.#folder, { recursive: true, force: true });
@@ -85,9 +89,16 @@ export class Server {
     return new LoginTokens(accounts, store);
   }
 
+  /** Makes a client, which ends with the server. */
+  connect(options, ports) {
+    const client = connect({ url: this.url, ...options }, ports);
+    this.#clients.push(client);
+    return client;
+  }
+
   /** Makes a user and a client of theirs that is online. */
   async person(user_id, options = {}, ports = {}) {
-    const client = connect({ url: this.url, tokens: await this.tokens(user_id), user_id, ...options }, ports);
+    const client = this.connect({ tokens: await this.tokens(user_id), user_id, ...options }, ports);
     await online(client);
     return client;
   }
