@@ -108,16 +108,13 @@ export class Outbox {
     return slot.entry;
   }
 
-  /** Notes a refusal. Returns whether the entry is kept, to go out again later. */
+  /** Notes a refusal. Returns whether the entry goes out again later; if not, it is to be removed. */
   refused(msg_id: MsgId, error: ParlorError, now: number, random: Random): boolean {
     const slot = this.#slots.get(msg_id);
     if (!slot) return false;
     // An ended token closes the socket next, and says nothing about the entry.
     const kept = error.temporary || error.code === 'unauthorized';
-    if (!kept || slot.refusals.failed >= REFUSALS_MAX) {
-      this.remove(msg_id);
-      return false;
-    }
+    if (!kept || slot.refusals.failed >= REFUSALS_MAX) return false;
     slot.sent_at = undefined;
     // Being over a rate is no sign of trouble: the server says how long, and it may happen any number of times.
     const jitter = error.code === 'rate_limited' ? random() * RETRY_LEAST_MS : slot.refusals.next(random);

@@ -93,6 +93,22 @@ test('an entry is settled by its ack, kept over a lost connection, and sent with
   assert.equal(rig.last('message.send').msg_id, 'm2');
 });
 
+test('an entry refused for good is settled with its error, and the next one goes', () => {
+  const rig = new Rig().online();
+  rig.do('append', 0, message('m1')).do('append', 0, message('m2'));
+  rig.hear({ type: 'error', msg_id: 'm1', payload: { code: 'forbidden', message: 'no' } });
+  assert.deepEqual(rig.forgotten, ['m1']);
+  assert.deepEqual(rig.answers.map(({ msg_id, error }) => [msg_id, error.code]), [['m1', 'forbidden']]);
+  assert.deepEqual(rig.heard('settled').map(({ entry, error }) => [entry.msg_id, error.code]), [['m1', 'forbidden']]);
+  assert.equal(rig.last('message.send').msg_id, 'm2');
+});
+
+test('an entry discarded by the application is answered, and forgotten', () => {
+  const rig = new Rig();
+  rig.do('append', 0, message('m1')).do('discard', 'm1');
+  assert.deepEqual([rig.forgotten, rig.answers.map(({ error }) => error.code), rig.state.entries()], [['m1'], ['discarded'], []]);
+});
+
 test('an entry without an answer in time ends the connection', () => {
   const rig = new Rig().online();
   rig.do('append', 100, message('m1'));
