@@ -36,7 +36,9 @@ async function withPage(run) {
   const proxy = await Proxy.start(server.port);
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
+    args: ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
+      // A page whose files the test gives has no address, and would not be let to one on this machine.
+      '--disable-features=LocalNetworkAccessChecks'],
   });
   try {
     const page = await browser.newPage();
@@ -62,14 +64,16 @@ async function withPage(run) {
   }
 }
 
-const online = (page) => page.waitForFunction(() => globalThis.client.state.name === 'online');
+/** Waits until something holds in the page, looked at by time: a page nobody sees paints no frames. */
+const sees = (page, holds, given, timeout = 20_000) => page.waitForFunction(holds, given, { polling: 20, timeout });
+const online = (page) => sees(page, () => globalThis.client.state.name === 'online');
 
 test('what was written while the server was gone survives a reload, and is sent once, in order', { timeout: 90_000 }, async () => {
   await withPage(async ({ server, page, bo, room_id }) => {
     await page.evaluate(begin, 'ana');
     await online(page);
     await server.kill();
-    await page.waitForFunction(() => globalThis.client.state.name === 'waiting');
+    await sees(page, () => globalThis.client.state.name === 'waiting');
     const ids = await page.evaluate(async (room) => {
       const sent = ['one', 'two', 'three'].map((text) => globalThis.client.send(room, text).msg_id);
       // In the storage is what survives.
@@ -88,10 +92,10 @@ test('what was written while the server was gone survives a reload, and is sent 
     }, room_id);
     await page.reload();
     await page.evaluate(begin, 'ana');
-    await page.waitForFunction(() => globalThis.client.outbox().length === 3);
+    await sees(page, () => globalThis.client.outbox().length === 3);
     assert.deepEqual(await page.evaluate(() => globalThis.client.outbox().map((entry) => entry.msg_id)), ids);
     await server.start();
-    await page.waitForFunction(() => globalThis.settled.length === 3, undefined, { timeout: 40_000 });
+    await sees(page, () => globalThis.settled.length === 3, undefined, 40_000);
     assert.deepEqual(await page.evaluate(() => globalThis.settled), ids.map((id) => [id, null]));
     await until(bo, () => bo.positions()[room_id] === 4, 'bo has all three', 40_000);
     const { events } = await bo.request('history.get', { room_id, after: 1 });
@@ -119,7 +123,7 @@ test(`${CUTS} cuts of the browser's socket: every event once, in order`, { timeo
     }
     await room.quiet();
     await talk;
-    await page.waitForFunction((head) => globalThis.client.outbox().length === 0 && globalThis.events.at(-1)?.[0] >= head, bo.positions()[room.room_id], { timeout: 60_000 });
+    await sees(page, (head) => globalThis.client.outbox().length === 0 && globalThis.events.at(-1)?.[0] >= head, bo.positions()[room.room_id], 60_000);
     const events = await page.evaluate(() => globalThis.events);
     const own = events.filter(([, text]) => text === 'from the page');
     console.log(`${events.length} events in the page; ${JSON.stringify(await page.evaluate(() => globalThis.client.stats))}`);
