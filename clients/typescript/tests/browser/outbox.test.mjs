@@ -96,7 +96,7 @@ test('what was written while the server was gone survives a reload, and is sent 
     assert.deepEqual(await page.evaluate(() => globalThis.client.outbox().map((entry) => entry.msg_id)), ids);
     await server.start();
     await sees(page, () => globalThis.settled.length === 3, undefined, 40_000);
-    assert.deepEqual(await page.evaluate(() => globalThis.settled), ids.map((id) => [id, null]));
+    assert.deepEqual(await page.evaluate(() => globalThis.settled), ids.map((id) => [id, undefined]));
     await until(bo, () => bo.positions()[room_id] === 4, 'bo has all three', 40_000);
     const { events } = await bo.request('history.get', { room_id, after: 1 });
     assert.deepEqual(events.map(({ payload }) => payload.body.text), ['one', 'two', 'three']);
