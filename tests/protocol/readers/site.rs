@@ -108,12 +108,8 @@ impl Site {
             metrics: Metrics::new(),
         };
         let presences = Presences::new(clock, store, 10_000);
-        let front = Front::new(
-            &room,
-            Rooms::new(room.clone()),
-            presences,
-            Buckets::new(None, 1),
-        );
+        let rooms = Rooms::new(room.clone());
+        let front = Front::new(&room, rooms.clone(), presences, Buckets::new(None, 1));
         let env = SessionEnv {
             front,
             sessions: sessions.clone(),
@@ -135,7 +131,7 @@ impl Site {
             env: Arc::new(env),
             threads: [Arbiter::new(), Arbiter::new()],
             next: AtomicUsize::new(0),
-            _node: Node::start_on(&ports, sessions),
+            _node: Node::start_on(&ports, sessions, rooms),
         }
     }
 
