@@ -252,7 +252,7 @@ fn run(
     };
     let rooms = Rooms::new(env.clone());
     let front = front(settings, &env, &rooms);
-    let node = Node::start_on(&ports, sessions.clone(), rooms.clone());
+    let node = Node::start_on(&ports, sessions.clone(), &front);
     let drain = Drain::new();
     let budget = Budget::new(settings.limits.queue_bytes);
     let ws = WsState {
@@ -309,6 +309,7 @@ fn front(settings: &Settings, env: &RoomEnv, rooms: &Arc<Rooms>) -> Front {
     let presences = Presences::new(
         env.ports.clock.clone(),
         env.ports.directory.clone(),
+        env.ports.peers(),
         settings.presence.offline_after_ms,
     );
     let rate = settings.limits.send_rate().map(Rate::from);

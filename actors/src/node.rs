@@ -25,7 +25,9 @@ use parlor_schema::{
 };
 
 use crate::{
+    front::Front,
     ports::Ports,
+    presence::Presences,
     registry::{Notice, Sessions},
     room::{
         hear::{Hear, removed_reason},
@@ -52,6 +54,7 @@ struct Inner {
     ports: Ports,
     sessions: Arc<Sessions>,
     rooms: Arc<Rooms>,
+    presences: Arc<Presences>,
     uneasy_until_ms: AtomicU64,
 }
 
@@ -76,11 +79,12 @@ pub struct GetView;
 
 impl Node {
     /// Starts the node on this thread and attaches it to the bus.
-    pub fn start_on(ports: &Ports, sessions: Arc<Sessions>, rooms: Arc<Rooms>) -> Addr<Self> {
+    pub fn start_on(ports: &Ports, sessions: Arc<Sessions>, front: &Front) -> Addr<Self> {
         let inner = Arc::new(Inner {
             ports: ports.clone(),
             sessions,
-            rooms,
+            rooms: front.rooms.clone(),
+            presences: front.presences.clone(),
             uneasy_until_ms: AtomicU64::new(0),
         });
         inner.worry();
@@ -111,6 +115,7 @@ impl Node {
         if view.version != self.seen_version {
             self.seen_version = view.version;
             inner.worry();
+            inner.presences.others_changed(&view);
         }
         if !inner.ports.bus.is_hearing() {
             inner.worry();
@@ -154,6 +159,7 @@ impl Inner {
                 tracing::info!(%node, "something a node said was lost; the timelines are asked");
                 self.worry();
                 self.rooms.check_all();
+                self.presences.others_changed(&self.ports.membership.view());
             }
         }
     }
@@ -186,6 +192,13 @@ impl Inner {
             } => {
                 self.tell(room_id, Hear::Typing(user_id, edge));
             }
+            Envelope::PresenceAsked { user_id, by } => self.presences.hear_asked(&user_id, by),
+            Envelope::PresencePart {
+                user_id,
+                node_id,
+                boot_id,
+                part,
+            } => self.presences.hear_part(&user_id, node_id, boot_id, part),
         }
     }
 

@@ -93,8 +93,34 @@ pub struct Ports {
 }
 
 impl Ports {
+    /// Returns the way to the other nodes.
+    #[must_use]
+    pub fn peers(&self) -> Peers {
+        Peers {
+            bus: self.bus.clone(),
+            membership: self.membership.clone(),
+        }
+    }
+}
+
+/// The other nodes.
+#[derive(Clone)]
+pub struct Peers {
+    /// What carries envelopes.
+    pub bus: Arc<dyn Bus>,
+    /// Which nodes there are.
+    pub membership: Arc<dyn Membership>,
+}
+
+impl Peers {
+    /// Tells whether this node is the only one of its view. Cheap.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.membership.view().nodes.len() < 2
+    }
+
     /// Calls `with` for every other node of the view.
-    pub fn each_peer(&self, mut with: impl FnMut(&NodeId)) {
+    pub fn each(&self, mut with: impl FnMut(&NodeId)) {
         let view = self.membership.view();
         // Mostly a node is alone, or one of few.
         if view.nodes.len() < 2 {
@@ -107,12 +133,12 @@ impl Ports {
     }
 
     /// Tells every other node of the view something; what does not leave is only late (promise P-5).
-    pub fn tell_peers(&self, envelope: impl Fn() -> Envelope) {
-        self.each_peer(|node| self.tell_peer(node, envelope()));
+    pub fn tell_all(&self, envelope: impl Fn() -> Envelope) {
+        self.each(|node| self.tell(node, envelope()));
     }
 
     /// Tells one other node something.
-    pub fn tell_peer(&self, node: &NodeId, envelope: Envelope) {
+    pub fn tell(&self, node: &NodeId, envelope: Envelope) {
         let queued = self
             .bus
             .publish(Destination::Node(node.clone()), envelope)

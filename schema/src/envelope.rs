@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{LoginId, NodeId, RoomId, Seq, UserId};
+use crate::{BootId, LoginId, NodeId, RoomId, Seq, Timestamp, UserId};
 
 /// To whom an envelope goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +56,51 @@ pub enum Envelope {
         /// Whether it begins or ends.
         edge: TypingEdge,
     },
+    /// A node wants to know what a user's devices on others come to.
+    PresenceAsked {
+        /// The user.
+        user_id: UserId,
+        /// Who asks.
+        by: NodeId,
+    },
+    /// What a user's devices on one node come to.
+    PresencePart {
+        /// The user.
+        user_id: UserId,
+        /// The node.
+        node_id: NodeId,
+        /// Its run.
+        boot_id: BootId,
+        /// What they come to there.
+        part: Part,
+    },
+}
+
+/// What a user's devices on one node come to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// How they are seen.
+    pub sight: Sight,
+    /// A few words beside it.
+    pub text: Option<String>,
+    /// When the user was last there, as far as the node knows.
+    pub last_seen: Option<Timestamp>,
+}
+
+/// How a user's devices on one node are seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sight {
+    /// None is there.
+    Offline,
+    /// They want the user not to be seen, whatever other devices say.
+    Hidden,
+    /// Away.
+    Away,
+    /// There.
+    Online,
+    /// There, and not to be disturbed.
+    Dnd,
 }
 
 /// How far a member of a room is.

@@ -107,3 +107,49 @@ async fn a_login_that_ends_on_one_node_ends_on_the_other() {
         ended.elapsed()
     );
 }
+
+#[tokio::test]
+async fn devices_on_both_nodes_are_one_presence() {
+    let site = Site::new();
+    let (one, two) = site.pair().await;
+    let token = one.register("ana").await;
+    let laptop = json!({ "device": { "id": "laptop" } });
+    let mut laptop = one.hello(&token, laptop).await;
+    let mut ben = two.session("ben").await;
+    laptop.room(json!({ "members": ["ben"] })).await;
+    ben.expect("room.created").await;
+
+    let watch = json!({ "user_ids": ["ana"] });
+    let seen = ben.ok("presence.watch", watch).await;
+    assert_eq!(seen["presence"][0]["status"], "online", "{seen}");
+    let away = json!({ "status": "away", "text": "at lunch" });
+    laptop.ok("presence.set", away).await;
+    let seen = ben.expect("presence").await;
+    assert_eq!(
+        (&seen["status"], &seen["text"]),
+        (&json!("away"), &json!("at lunch"))
+    );
+
+    // A second device, on the node of the watcher.
+    let phone = json!({ "device": { "id": "phone" }, "presence": "dnd" });
+    let mut phone = two.hello(&token, phone).await;
+    assert_eq!(ben.expect("presence").await["status"], "dnd");
+    let hidden = json!({ "status": "invisible" });
+    laptop.ok("presence.set", hidden).await;
+    assert_eq!(
+        ben.expect("presence").await["status"],
+        "offline",
+        "hidden on one is hidden"
+    );
+    phone.ok("presence.set", json!({ "status": "away" })).await;
+    laptop
+        .ok("presence.set", json!({ "status": "online" }))
+        .await;
+    assert_eq!(ben.expect("presence").await["status"], "online");
+
+    // The node of the laptop ends without a word: what its devices came to ends with it.
+    one.kill();
+    assert_eq!(ben.expect("presence").await["status"], "away");
+    drop(phone);
+    assert_eq!(ben.expect("presence").await["status"], "offline");
+}

@@ -225,7 +225,7 @@ impl Room {
                 user_id: user.clone(),
                 edge,
             };
-            self.env.ports.tell_peers(typing);
+            self.env.ports.peers().tell_all(typing);
         }
         Ok(Ack::empty())
     }

@@ -126,16 +126,16 @@ impl Room {
         let Some((head, changes)) = self.news.take_moved() else {
             return;
         };
-        let ports = &self.env.ports;
-        ports.each_peer(|node| {
+        let peers = self.env.ports.peers();
+        peers.each(|node| {
             let envelope = Envelope::RoomMoved {
                 room_id: self.id,
                 head,
                 changes: changes.clone(),
             };
-            ports.tell_peer(node, envelope);
+            peers.tell(node, envelope);
             // Should the envelope be lost, the next heartbeat says it again.
-            ports.bus.note_head(node, self.id, head);
+            peers.bus.note_head(node, self.id, head);
         });
     }
 
@@ -155,7 +155,7 @@ impl Room {
             })
             .collect();
         if !places.is_empty() {
-            self.env.ports.tell_peers(|| Envelope::ReceiptsMoved {
+            self.env.ports.peers().tell_all(|| Envelope::ReceiptsMoved {
                 room_id: self.id,
                 places: places.clone(),
             });
