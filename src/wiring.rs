@@ -4,11 +4,13 @@
 //! - WI-1: what the settings name and cannot be had stops the start with an error that names it; nothing is replaced silently.
 //! - WI-2: the address is printed only when the listener accepts.
 
+mod cluster;
 mod front;
 mod gate;
 mod listen;
 mod store;
 mod tls;
+mod watch;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -31,7 +33,7 @@ use parlor_actors::{
     },
     session::SessionEnv,
 };
-use parlor_cluster::{CqlError, MemoryBus, OpenError, RandomIds, SingleMembership, SystemClock};
+use parlor_cluster::{CqlError, OpenError, RandomIds, RedisStartError, SystemClock};
 use parlor_config::{AuthMode, ClusterBackend, Settings};
 use parlor_schema::{
     BootId, NodeId,
@@ -42,8 +44,10 @@ use parlor_schema::{
 use rustls::ServerConfig;
 use tokio::sync::Semaphore;
 
+pub use cluster::Cluster;
 pub use listen::{Running, Scheme};
 pub use store::Store;
+use watch::Watch;
 
 use crate::{
     auth::{
@@ -57,14 +61,6 @@ use crate::{
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Something is configured that this version does not have.
-    #[error("{key} = \"{value}\" is not served by this version")]
-    NotServed {
-        /// The setting.
-        key: &'static str,
-        /// Its value.
-        value: &'static str,
-    },
     /// The embedded store did not open.
     #[error("storage.path")]
     Store(#[from] OpenError),
@@ -79,6 +75,9 @@ pub enum StartError {
     /// The CQL store did not open.
     #[error(transparent)]
     Cql(#[from] CqlError),
+    /// The Redis between the nodes could not be had.
+    #[error(transparent)]
+    Redis(#[from] RedisStartError),
     /// The secret could not be had.
     #[error("the node's secret")]
     Secret(#[from] SecretError),
@@ -115,8 +114,8 @@ pub struct Base {
     pub clock: Arc<SystemClock>,
     /// Ids and chance.
     pub ids: Arc<RandomIds>,
-    /// In-process envelopes.
-    pub bus: Arc<MemoryBus>,
+    /// The other nodes.
+    pub cluster: Cluster,
     /// Accounts and tokens.
     pub auth: Arc<Auth>,
     /// This node.
@@ -125,17 +124,20 @@ pub struct Base {
 }
 
 impl Base {
-    /// Opens the store and sets authentication up.
+    /// Opens the store and sets authentication up, for a command beside the nodes: it is none of them.
     ///
     /// # Errors
     /// Names what is missing (WI-1).
     pub async fn open(settings: &Settings) -> Result<Self, StartError> {
-        if settings.cluster.backend == ClusterBackend::Redis {
-            return Err(StartError::NotServed {
-                key: "cluster.backend",
-                value: "redis",
-            });
-        }
+        Self::open_as(settings, &ClusterBackend::Single).await
+    }
+
+    /// Does the same for a node, which joins the others.
+    async fn join(settings: &Settings) -> Result<Self, StartError> {
+        Self::open_as(settings, &settings.cluster.backend).await
+    }
+
+    async fn open_as(settings: &Settings, backend: &ClusterBackend) -> Result<Self, StartError> {
         let (clock, ids) = (SystemClock::new(), RandomIds::new());
         let store = Store::open(&settings.storage).await?;
         let secret = match &settings.cluster.secret_file {
@@ -145,12 +147,18 @@ impl Base {
         let node = NodeInfo {
             node_id: node_id(settings),
             boot_id: BootId::new(ids.uuid(clock.now())),
-            internal_address: None,
+            internal_address: internal_address(settings),
         };
-        let bus = MemoryBus::new(node.node_id.clone());
+        let cluster = match backend {
+            ClusterBackend::Single => Cluster::alone(node.clone()),
+            ClusterBackend::Redis => {
+                let redis = &settings.cluster.redis;
+                Cluster::on_redis(redis, node.clone(), clock.clone(), ids.clone()).await?
+            }
+        };
         let ports = AuthPorts {
             directory: store.directory(),
-            bus: bus.clone(),
+            bus: cluster.bus(),
             clock: clock.clone(),
             ids: ids.clone(),
         };
@@ -159,7 +167,7 @@ impl Base {
             store,
             clock,
             ids,
-            bus,
+            cluster,
             auth,
             node,
             secret,
@@ -169,6 +177,11 @@ impl Base {
 
 fn secret_path(settings: &Settings) -> PathBuf {
     settings.storage.path.join("secret")
+}
+
+fn internal_address(settings: &Settings) -> Option<Arc<str>> {
+    let listen = settings.server.internal_listen.as_ref()?;
+    Some(listen.to_string().into())
 }
 
 fn node_id(settings: &Settings) -> NodeId {
@@ -205,7 +218,7 @@ pub struct Stores {
 /// Names what is missing (WI-1).
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let tls = tls::load(&settings.server)?;
-    let base = Base::open(&settings).await?;
+    let base = Base::join(&settings).await?;
     let stores = Stores {
         timeline: base.store.timeline(),
         directory: base.store.directory(),
@@ -219,7 +232,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
 /// Names what is missing (WI-1).
 pub async fn start_over(settings: Settings, stores: Stores) -> Result<Running, StartError> {
     let tls = tls::load(&settings.server)?;
-    run(&settings, tls, Base::open(&settings).await?, stores)
+    run(&settings, tls, Base::join(&settings).await?, stores)
 }
 
 fn run(
@@ -229,16 +242,7 @@ fn run(
     stores: Stores,
 ) -> Result<Running, StartError> {
     let metrics = Metrics::new();
-    let ports = Ports {
-        timeline: stores.timeline,
-        directory: stores.directory,
-        clock: base.clock.clone(),
-        ids: base.ids.clone(),
-        bus: base.bus.clone(),
-        membership: SingleMembership::new(base.node.clone()),
-        gate: Arc::new(gate::AuthGate(base.auth.clone())),
-        wire: Arc::new(WebSocketWire),
-    };
+    let ports = ports(&base, stores);
     let sessions = Arc::new(Sessions::default());
     let env = RoomEnv {
         ports: ports.clone(),
@@ -247,14 +251,8 @@ fn run(
         metrics: metrics.clone(),
     };
     let rooms = Rooms::new(env.clone());
-    let presences = Presences::new(
-        base.clock.clone(),
-        ports.directory.clone(),
-        settings.presence.offline_after_ms,
-    );
-    let rate = settings.limits.send_rate().map(Rate::from);
-    let front = Front::new(&env, rooms, presences, Buckets::new(rate, SENDERS_MAX));
-    let node = Node::start_on(&ports, sessions.clone());
+    let front = front(settings, &env, &rooms);
+    let node = Node::start_on(&ports, sessions.clone(), &front);
     let drain = Drain::new();
     let budget = Budget::new(settings.limits.queue_bytes);
     let ws = WsState {
@@ -274,10 +272,17 @@ fn run(
         allowed_origins: Arc::new(settings.server.allowed_origins.clone()),
         frame_bytes: settings.limits.frame_bytes,
     };
+    let watch = Watch::start(
+        &ports,
+        base.cluster.clone(),
+        base.store.clone(),
+        metrics.clone(),
+    );
     let state = web::Data::new(HttpState {
         front: Arc::new(front::ActorFront {
             front,
             drain: drain.clone(),
+            watch: watch.clone(),
         }),
         accounts: base.auth.clone(),
         metrics: metrics.clone(),
@@ -290,12 +295,40 @@ fn run(
         state,
         listen::Held {
             store: base.store,
+            cluster: base.cluster,
             clock: base.clock,
             metrics,
             drain,
             _node: node,
         },
     )
+}
+
+/// Makes what every frame meets first.
+fn front(settings: &Settings, env: &RoomEnv, rooms: &Arc<Rooms>) -> Front {
+    let presences = Presences::new(
+        env.ports.clock.clone(),
+        env.ports.directory.clone(),
+        env.ports.peers(),
+        settings.presence.offline_after_ms,
+    );
+    let rate = settings.limits.send_rate().map(Rate::from);
+    let sends = Buckets::new(rate, SENDERS_MAX);
+    Front::new(env, rooms.clone(), presences, sends)
+}
+
+/// Joins the outside, as the actors see it.
+fn ports(base: &Base, stores: Stores) -> Ports {
+    Ports {
+        timeline: stores.timeline,
+        directory: stores.directory,
+        clock: base.clock.clone(),
+        ids: base.ids.clone(),
+        bus: base.cluster.bus(),
+        membership: base.cluster.membership(),
+        gate: Arc::new(gate::AuthGate(base.auth.clone())),
+        wire: Arc::new(WebSocketWire),
+    }
 }
 
 /// Users whose rate is remembered at once.

@@ -8,6 +8,8 @@
 //!
 //! Deliberately absent: serving the exposition (the HTTP module does), and names of users or rooms.
 
+mod outside;
+
 use std::sync::Arc;
 
 use parlor_schema::{CloseCode, ErrorCode};
@@ -21,6 +23,8 @@ use prometheus_client::{
     },
     registry::{Metric, Registry, Unit},
 };
+
+pub use outside::{Outside, set};
 
 /// What stands before every name.
 pub const METRIC_PREFIX: &str = "parlor";
@@ -77,6 +81,28 @@ metric_names! {
     Refusals = "refusals", None, "Frames and requests refused, by code";
     Closes = "closes", None, "Connections closed by the server, by close code";
     Requests = "requests", None, "HTTP requests answered, by method, route and status";
+    Nodes = "nodes", None, "Nodes in the view of this one now";
+    StoreUp = "store_up", None, "1 while the store answers";
+    RedisCommandsUp = "redis_commands_up", None, "1 while commands to Redis are answered";
+    RedisSubscriptionUp = "redis_subscription_up", None, "1 while this node hears the others over Redis";
+    ViewFrozen = "view_frozen", None, "1 while nobody leaves the view because Redis rather than the nodes vanished";
+    BusQueued = "bus_queued", None, "Envelopes queued for other nodes";
+    BusDropped = "bus_dropped", None, "Envelopes and heads dropped because a queue was full";
+    BusPackets = "bus_packets", None, "Packets given to Redis";
+    BusFailed = "bus_failed", None, "Packets that Redis did not take";
+    BusReceived = "bus_received", None, "Packets received from Redis";
+    BusOverrun = "bus_overrun", None, "Packets received that found the queue full";
+    BusLost = "bus_lost", None, "Losses that the links to this node noticed";
+    BusDeaf = "bus_deaf", None, "Subscriptions given up because nothing came over them";
+    BusGarbage = "bus_garbage", None, "Packets and envelopes that this node does not know";
+    NameConflicts = "name_conflicts", None, "Times another process used the name of this node";
+    CqlBuckets = "cql_buckets", None, "Buckets opened behind another";
+    CqlReads = "cql_reads", None, "Reads of events that went to the CQL server";
+    CqlCoalesced = "cql_coalesced", None, "Reads of events that took the answer of an equal one";
+    CqlHeads = "cql_heads", None, "Reads of heads at serial consistency";
+    CqlHoles = "cql_holes", None, "Reads that met a hole and looked again";
+    CqlRefused = "cql_refused", None, "Calls of the CQL store refused because too many waited";
+    CqlRunning = "cql_running", None, "Calls of the CQL store that wait or run now";
 }
 
 /// The labels of one HTTP series.
@@ -130,6 +156,8 @@ pub struct Metrics {
     pub ephemeral_dropped: Counter,
     /// Frames received from clients.
     pub frames_in: Counter,
+    /// What the adapters count.
+    pub outside: Outside,
     /// HTTP requests answered.
     pub requests: Family<RequestLabels, Counter>,
     refusals: Family<CodeLabel, Counter>,
@@ -160,6 +188,7 @@ impl Metrics {
             receipts_flushed: Counter::default(),
             ephemeral_dropped: Counter::default(),
             frames_in: Counter::default(),
+            outside: Outside::default(),
             requests: Family::default(),
             refusals: Family::default(),
             closes: Family::default(),
@@ -212,6 +241,7 @@ impl Metrics {
         self.register(N::Refusals, self.refusals.clone());
         self.register(N::Closes, self.closes.clone());
         self.register(N::Requests, self.requests.clone());
+        self.register_outside();
     }
 
     fn register(&mut self, name: MetricName, metric: impl Metric) {

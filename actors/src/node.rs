@@ -1,28 +1,70 @@
-//! The `Node` actor: one per process. It takes what other nodes say and tells the sessions it concerns.
+//! The `Node` actor: one per process. It takes what other nodes say, and hands it to the rooms, presences and sessions it concerns.
 //!
-//! Its mailbox holds [`MAILBOX`] envelopes; when full an envelope is heard on the thread that brings it, so that no revocation is lost.
+//! Its mailbox holds [`MAILBOX`] messages; when full one is heard on the thread that brings it, so that no revocation is lost. Rooms
+//! are not started there: what only a new room could tell is lost then.
 //!
-//! Deliberately absent here: heartbeats, placement and links; they come with the cluster.
+//! Invariants:
+//! - ND-1: what may have been missed is asked of the timeline: after a lost link, while the bus does not hear, and for [`UNEASY_MS`]
+//!   after either, after a change of the view and after a start, since a node hears nothing from those that do not see it yet.
+//!
+//! Deliberately absent here: heartbeats, membership and links (the adapters), placement of rooms.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use actix::prelude::*;
 use parlor_schema::{
-    envelope::Envelope,
-    port::{Inbound, Inbox, View},
+    RoomId, Seq,
+    envelope::{Envelope, MemberChange, Standing},
+    port::{Inbound, Inbox, Load, View},
 };
-use std::sync::Arc;
 
 use crate::{
+    front::Front,
     ports::Ports,
+    presence::Presences,
     registry::{Notice, Sessions},
+    room::{
+        hear::{Hear, removed_reason},
+        rooms::Rooms,
+        state::Evicted,
+    },
 };
 
-/// Envelopes that may wait.
+/// Messages that may wait.
 pub const MAILBOX: usize = 4096;
+/// How often the node looks at the others, and reports what it carries.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long the timelines are asked for after something may have been missed: longer than a node takes to see another.
+pub const UNEASY_MS: u64 = 3_000;
 
 /// The process as a member of the cluster.
 pub struct Node {
+    inner: Arc<Inner>,
+    seen_version: u64,
+}
+
+/// What is heard with, on any thread.
+struct Inner {
     ports: Ports,
     sessions: Arc<Sessions>,
+    rooms: Arc<Rooms>,
+    presences: Arc<Presences>,
+    uneasy_until_ms: AtomicU64,
+}
+
+/// Where an inbound is heard.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum On {
+    /// On the node's own thread, where rooms can be started.
+    Node,
+    /// On the thread of the bus.
+    Bus,
 }
 
 /// What the bus handed up.
@@ -37,55 +79,185 @@ pub struct GetView;
 
 impl Node {
     /// Starts the node on this thread and attaches it to the bus.
-    pub fn start_on(ports: &Ports, sessions: Arc<Sessions>) -> Addr<Self> {
+    pub fn start_on(ports: &Ports, sessions: Arc<Sessions>, front: &Front) -> Addr<Self> {
+        let inner = Arc::new(Inner {
+            ports: ports.clone(),
+            sessions,
+            rooms: front.rooms.clone(),
+            presences: front.presences.clone(),
+            uneasy_until_ms: AtomicU64::new(0),
+        });
+        inner.worry();
+        let outside = Arc::clone(&inner);
         let node = Self::create(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             Self {
-                ports: ports.clone(),
-                sessions: sessions.clone(),
+                inner,
+                seen_version: 0,
             }
         });
-        let (inbox, outside) = (node.clone(), ports.clone());
+        let to = node.clone();
         let inbox: Inbox = Arc::new(move |inbound| {
             // When full: heard on the sender's thread, as a revocation must not be lost (promise P-6).
             if let Err(SendError::Full(Arrived(inbound)) | SendError::Closed(Arrived(inbound))) =
-                inbox.try_send(Arrived(inbound))
+                to.try_send(Arrived(inbound))
             {
-                hear(&outside, &sessions, inbound);
+                outside.hear(inbound, On::Bus);
             }
         });
         ports.bus.attach(inbox);
         node
     }
+
+    fn look(&mut self) {
+        let inner = &self.inner;
+        let view = inner.ports.membership.view();
+        if view.version != self.seen_version {
+            self.seen_version = view.version;
+            inner.worry();
+            inner.presences.others_changed(&view);
+        }
+        if !inner.ports.bus.is_hearing() {
+            inner.worry();
+        }
+        let now = inner.ports.clock.monotonic_ms();
+        // Alone there is nobody whose words could be missed; a bus that is deaf may hide who is there.
+        let alone = view.nodes.len() < 2 && inner.ports.bus.is_hearing();
+        if !alone && now < inner.uneasy_until_ms.load(Ordering::Relaxed) {
+            inner.rooms.check_all();
+        }
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        inner.ports.membership.report(Load {
+            sessions: count(inner.sessions.len()),
+            rooms: count(inner.rooms.len()),
+        });
+    }
 }
 
-fn hear(ports: &Ports, sessions: &Sessions, inbound: Inbound) {
-    let envelope = match inbound {
-        Inbound::Envelope(envelope) => envelope,
-        // A node that is alone has no peers that name heads or lose envelopes.
-        Inbound::Heads(_) | Inbound::LinkLost(_) => return,
-    };
-    match envelope {
-        Envelope::LoginEnded { user_id, login_id } => {
-            ports.gate.login_ended(login_id);
-            sessions.tell(&user_id, &Notice::LoginEnded(login_id));
+impl Inner {
+    /// Has the timelines asked at the coming looks.
+    fn worry(&self) {
+        let until = self.ports.clock.monotonic_ms() + UNEASY_MS;
+        self.uneasy_until_ms.fetch_max(until, Ordering::Relaxed);
+    }
+
+    fn hear(&self, inbound: Inbound, on: On) {
+        match inbound {
+            Inbound::Envelope(envelope) => self.hear_envelope(envelope, on),
+            Inbound::Heads(heads) => {
+                for (room, head) in heads {
+                    self.tell(
+                        room,
+                        Hear::Moved {
+                            head,
+                            changes: Vec::new(),
+                        },
+                    );
+                }
+            }
+            Inbound::LinkLost(node) => {
+                tracing::info!(%node, "something a node said was lost; the timelines are asked");
+                self.worry();
+                self.rooms.check_all();
+                self.presences.others_changed(&self.ports.membership.view());
+            }
         }
-        Envelope::UserRevoked { user_id } => {
-            ports.gate.user_revoked(&user_id);
-            sessions.tell(&user_id, &Notice::Revoked);
+    }
+
+    fn hear_envelope(&self, envelope: Envelope, on: On) {
+        match envelope {
+            Envelope::LoginEnded { user_id, login_id } => {
+                self.ports.gate.login_ended(login_id);
+                self.sessions.tell(&user_id, &Notice::LoginEnded(login_id));
+            }
+            Envelope::UserRevoked { user_id } => {
+                self.ports.gate.user_revoked(&user_id);
+                self.sessions.tell(&user_id, &Notice::Revoked);
+            }
+            Envelope::RoomMoved {
+                room_id,
+                head,
+                mut changes,
+            } => {
+                changes.retain(|change| self.sessions.has(&change.user_id));
+                self.hear_moved(room_id, head, changes, on);
+            }
+            Envelope::ReceiptsMoved { room_id, places } => {
+                self.tell(room_id, Hear::Places(places));
+            }
+            Envelope::Typing {
+                room_id,
+                user_id,
+                edge,
+            } => {
+                self.tell(room_id, Hear::Typing(user_id, edge));
+            }
+            Envelope::PresenceAsked { user_id, by } => self.presences.hear_asked(&user_id, by),
+            Envelope::PresencePart {
+                user_id,
+                node_id,
+                boot_id,
+                part,
+            } => self.presences.hear_part(&user_id, node_id, boot_id, part),
         }
+    }
+
+    fn hear_moved(&self, room: RoomId, head: Seq, changes: Vec<MemberChange>, on: On) {
+        let moved = Hear::Moved {
+            head,
+            changes: changes.clone(),
+        };
+        if self.tell(room, moved) || changes.is_empty() {
+            return;
+        }
+        // The room does not run here, but somebody whom it brings in or puts out is here.
+        let (added, removed): (Vec<_>, Vec<_>) = changes
+            .into_iter()
+            .partition(|change| change.to == Standing::Member);
+        for change in removed {
+            if let Some(reason) = removed_reason(change.to) {
+                let notice = Notice::RoomRemoved {
+                    room_id: room,
+                    reason,
+                    was: Evicted::Member,
+                };
+                self.sessions.tell(&change.user_id, &notice);
+            }
+        }
+        if !added.is_empty() && on == On::Node {
+            // When full: they find the room in their list.
+            let _ = self.rooms.tell(
+                room,
+                Hear::Moved {
+                    head,
+                    changes: added,
+                },
+            );
+        }
+    }
+
+    /// Tells a room that runs here; answers whether it does. When its mailbox is full: it is asked to look at its timeline soon.
+    fn tell(&self, room: RoomId, hear: Hear) -> bool {
+        self.rooms.tell_running(room, hear).unwrap_or_else(|_| {
+            self.worry();
+            true
+        })
     }
 }
 
 impl Actor for Node {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(LOOK_EVERY, |node, _| node.look());
+    }
 }
 
 impl Handler<Arrived> for Node {
     type Result = ();
 
     fn handle(&mut self, Arrived(inbound): Arrived, _: &mut Self::Context) {
-        hear(&self.ports, &self.sessions, inbound);
+        self.inner.hear(inbound, On::Node);
     }
 }
 
@@ -93,6 +265,6 @@ impl Handler<GetView> for Node {
     type Result = MessageResult<GetView>;
 
     fn handle(&mut self, _: GetView, _: &mut Self::Context) -> Self::Result {
-        MessageResult(self.ports.membership.view())
+        MessageResult(self.inner.ports.membership.view())
     }
 }

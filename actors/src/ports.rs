@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use parlor_schema::{
-    CloseCode, LoginId, Timestamp, UserId,
+    CloseCode, LoginId, NodeId, Timestamp, UserId,
+    envelope::{Destination, Envelope},
     frame::Refusal,
     port::{Bus, Clock, Directory, Ids, Membership, PortFuture, Timeline},
 };
@@ -88,4 +90,61 @@ pub struct Ports {
     pub gate: Arc<dyn Gate>,
     /// Socket frames.
     pub wire: Arc<dyn Wire>,
+}
+
+impl Ports {
+    /// Returns the way to the other nodes.
+    #[must_use]
+    pub fn peers(&self) -> Peers {
+        Peers {
+            bus: self.bus.clone(),
+            membership: self.membership.clone(),
+        }
+    }
+}
+
+/// The other nodes.
+#[derive(Clone)]
+pub struct Peers {
+    /// What carries envelopes.
+    pub bus: Arc<dyn Bus>,
+    /// Which nodes there are.
+    pub membership: Arc<dyn Membership>,
+}
+
+impl Peers {
+    /// Tells whether this node is the only one of its view. Cheap.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.membership.view().nodes.len() < 2
+    }
+
+    /// Calls `with` for every other node of the view.
+    pub fn each(&self, mut with: impl FnMut(&NodeId)) {
+        let view = self.membership.view();
+        // Mostly a node is alone, or one of few.
+        if view.nodes.len() < 2 {
+            return;
+        }
+        let own = self.membership.own().node_id;
+        for node in view.nodes.iter().filter(|node| node.node_id != own) {
+            with(&node.node_id);
+        }
+    }
+
+    /// Tells every other node of the view something; what does not leave is only late (promise P-5).
+    pub fn tell_all(&self, envelope: impl Fn() -> Envelope) {
+        self.each(|node| self.tell(node, envelope()));
+    }
+
+    /// Tells one other node something.
+    pub fn tell(&self, node: &NodeId, envelope: Envelope) {
+        let queued = self
+            .bus
+            .publish(Destination::Node(node.clone()), envelope)
+            .now_or_never();
+        if let Some(Err(error)) = queued {
+            tracing::debug!(%node, %error, "an envelope did not leave");
+        }
+    }
 }

@@ -11,6 +11,8 @@
 //!
 //! Deliberately absent: who may watch whom, other nodes, and any restart: after a panic the registry starts an empty one.
 
+mod elsewhere;
+mod others;
 pub mod presences;
 pub mod state;
 mod watchers;
@@ -23,15 +25,24 @@ use actix::{
 };
 use parlor_schema::{
     DeviceId, SessionId, Timestamp, UserId,
-    frame::{Refusal, hello::PresenceSetting, server::PresenceEntry},
+    envelope::Part,
+    frame::{
+        Refusal,
+        hello::PresenceSetting,
+        server::{PresenceEntry, PresenceStatus},
+    },
     port::{Clock, Directory, StoreError},
     record::UserRecord,
 };
 
+use elsewhere::Asked;
+use others::Others;
 use presences::Place;
 pub use presences::Presences;
-use state::{Effect, Input, Now, State};
+use state::{Effect, Input, Now, Shown, State};
 use watchers::Watchers;
+
+use crate::ports::Peers;
 
 /// Messages that wait before senders do.
 pub const MAILBOX: usize = 256;
@@ -130,6 +141,7 @@ enum Resting {
 struct Outside {
     clock: Arc<dyn Clock>,
     directory: Arc<dyn Directory>,
+    peers: Peers,
     pace: Pace,
 }
 
@@ -137,6 +149,12 @@ struct Outside {
 pub struct Presence {
     user: UserId,
     state: State,
+    others: Others,
+    /// What the other nodes were told last.
+    told: Part,
+    /// What the watchers were told last.
+    announced: Shown,
+    asked: Asked,
     watchers: Watchers,
     outside: Arc<Outside>,
     wake: Option<(u64, SpawnHandle)>,
@@ -161,6 +179,14 @@ impl Presence {
         Self {
             user,
             state: State::new(offline_after_ms),
+            others: Others::default(),
+            told: others::part(
+                &Shown::default(),
+                others::sight(PresenceStatus::Offline, false),
+            ),
+            announced: Shown::default(),
+            // The first who wants to know has others asked.
+            asked: Asked::Now,
             watchers: Watchers::default(),
             outside,
             wake: None,
@@ -172,7 +198,7 @@ impl Presence {
     }
 
     fn entry(&self) -> PresenceEntry {
-        self.state.shown().entry(self.user.clone())
+        self.merged().entry(self.user.clone())
     }
 
     fn now_ms(&self) -> u64 {
@@ -188,15 +214,12 @@ impl Presence {
         self.state.check_invariants();
         for effect in effects {
             match effect {
-                Effect::Announce(shown) => {
-                    let entry = shown.entry(self.user.clone());
-                    self.watchers.announce(&entry, now.ms);
-                    self.pay_later(ctx);
-                }
+                Effect::Announce(_) => self.announce(ctx),
                 Effect::SaveLastSeen(at) => self.save(at, ctx),
                 Effect::WakeAt(ms) => self.wake_at(ms, now.ms, ctx),
             }
         }
+        self.tell_part();
         self.rest_later(ctx);
     }
 

@@ -85,6 +85,24 @@ impl Sessions {
         }
     }
 
+    /// Tells whether a user has a session here.
+    #[must_use]
+    pub fn has(&self, user: &UserId) -> bool {
+        self.lock().contains_key(user)
+    }
+
+    /// Counts the sessions.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().values().map(Vec::len).sum()
+    }
+
+    /// Tells whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// Tells every session of a user.
     pub fn tell(&self, user: &UserId, notice: &Notice) {
         let by_user = self.lock();

@@ -13,10 +13,12 @@ pub mod ask;
 pub mod decide;
 pub mod dedupe;
 pub mod frames;
+pub mod hear;
 pub mod live;
 pub mod load;
 pub mod members;
 pub mod message;
+mod news;
 pub mod packet;
 pub mod pages;
 mod perform;
@@ -46,7 +48,9 @@ use crate::{
     registry::Sessions,
     room::{
         ask::{Ask, Deliver, Interest, ReplyTo, WorkerId},
+        hear::Hear,
         live::Live,
+        news::News,
         packet::Ring,
         pages::Pages,
         read::Reader,
@@ -90,6 +94,12 @@ pub struct Room {
     last_message: Option<Arc<parlor_schema::Event>>,
     timer: Option<(u64, SpawnHandle)>,
     quiet_since: u64,
+    /// The head this run of the room began with.
+    began: Seq,
+    /// What the other nodes are still to be told.
+    news: News,
+    /// Set when the timeline is to be asked for its head at the next tick.
+    behind: bool,
 }
 
 /// Whether a write of this kind is under way.
@@ -120,6 +130,7 @@ enum Waiting {
     Page(ask::ReadPage),
     Summarise(ask::Summarise),
     RoleOf(ask::RoleOf),
+    Hear(Hear),
 }
 
 impl Room {
@@ -146,6 +157,9 @@ impl Room {
             last_message: None,
             timer: None,
             quiet_since,
+            began: Seq::ZERO,
+            news: News::default(),
+            behind: false,
             rooms,
         }
     }
@@ -208,6 +222,7 @@ impl Room {
                     self.arm(tick::ABSENT_LINGER_MS, ctx);
                 }
                 self.deltas.extend(loaded.missing);
+                self.began = loaded.head;
                 let (members, head, last) = (loaded.members, loaded.head, loaded.last_sent_at);
                 self.core = Core::Ready(Box::new(RoomState::new(
                     self.id,
@@ -232,6 +247,7 @@ impl Room {
                 Waiting::Page(page) => self.handle(page, ctx),
                 Waiting::Summarise(ask) => self.handle(ask, ctx),
                 Waiting::RoleOf(ask) => self.handle(ask, ctx),
+                Waiting::Hear(hear) => self.handle(hear, ctx),
             }
         }
     }

@@ -20,7 +20,7 @@ pub mod memory;
 pub mod redis;
 pub mod scylla;
 
-pub use crate::redis::{Redis, RedisStartError};
+pub use crate::redis::{Redis, RedisHealth, RedisStartError};
 pub use crate::scylla::{CqlError, CqlStats, CqlStore, CqlTuning};
 pub use embedded::{EmbeddedStats, EmbeddedStore, OpenError};
 pub use memory::{MemoryBus, MemoryStore, RandomIds, SingleMembership, SystemClock};

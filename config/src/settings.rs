@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Auth, Cluster, ClusterBackend, Dedupe, Limits, Log, Node, Presence, Push, Refusal, Server,
-    Storage, error::refuse,
+    Storage, StorageBackend, error::refuse,
 };
 
 /// Holds every setting of one Parlor process.
@@ -92,6 +92,20 @@ impl Settings {
                 "cluster.redis.url",
                 "must be set (or cluster.redis.nodes), because cluster.backend is \"redis\"",
             );
+        }
+        if self.cluster.backend == ClusterBackend::Redis {
+            if self.storage.backend == StorageBackend::Embedded {
+                return refuse(
+                    "storage.backend",
+                    "must be \"cql\", because cluster.backend is \"redis\": nodes share a store",
+                );
+            }
+            if self.cluster.secret_file.is_none() {
+                return refuse(
+                    "cluster.secret_file",
+                    "must be set, because cluster.backend is \"redis\": nodes share a secret",
+                );
+            }
         }
         Ok(())
     }

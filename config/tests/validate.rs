@@ -75,10 +75,15 @@ fn storage() {
 #[test]
 fn cluster() {
     refuses("cluster.redis.url", "cluster.backend = \"redis\"");
-    takes("cluster.backend = \"redis\"\ncluster.redis.url = \"redis://a\"");
-    takes(
-        "cluster.backend = \"redis\"\ncluster.redis.nodes = [\"a:1\"]\ncluster.redis.mode = \"cluster\"",
-    );
+    let store = "storage.backend = \"cql\"\nstorage.cql.nodes = [\"a:1\"]";
+    let secret = "cluster.secret_file = \"s\"";
+    let redis = "cluster.backend = \"redis\"\ncluster.redis.url = \"redis://a\"";
+    refuses("storage.backend", &format!("{redis}\n{secret}"));
+    refuses("cluster.secret_file", &format!("{redis}\n{store}"));
+    takes(&format!("{redis}\n{store}\n{secret}"));
+    takes(&format!(
+        "cluster.backend = \"redis\"\ncluster.redis.nodes = [\"a:1\"]\ncluster.redis.mode = \"cluster\"\n{store}\n{secret}"
+    ));
     refuses("cluster.redis.mode", "cluster.redis.nodes = [\"a:1\"]");
     refuses("cluster.redis.nodes", "cluster.redis.mode = \"cluster\"");
     refuses(

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{LoginId, NodeId, UserId};
+use crate::{BootId, LoginId, NodeId, RoomId, Seq, Timestamp, UserId};
 
 /// To whom an envelope goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,4 +31,120 @@ pub enum Envelope {
         /// Whose.
         user_id: UserId,
     },
+    /// A room's timeline grew.
+    RoomMoved {
+        /// The room.
+        room_id: RoomId,
+        /// Its head, at least.
+        head: Seq,
+        /// Who came and went, in order.
+        changes: Vec<MemberChange>,
+    },
+    /// Members of a room got or read events.
+    ReceiptsMoved {
+        /// The room.
+        room_id: RoomId,
+        /// The whole place of each.
+        places: Vec<Place>,
+    },
+    /// A member of a room types, or no longer does.
+    Typing {
+        /// The room.
+        room_id: RoomId,
+        /// Who.
+        user_id: UserId,
+        /// Whether it begins or ends.
+        edge: TypingEdge,
+    },
+    /// A node wants to know what a user's devices on others come to.
+    PresenceAsked {
+        /// The user.
+        user_id: UserId,
+        /// Who asks.
+        by: NodeId,
+    },
+    /// What a user's devices on one node come to.
+    PresencePart {
+        /// The user.
+        user_id: UserId,
+        /// The node.
+        node_id: NodeId,
+        /// Its run.
+        boot_id: BootId,
+        /// What they come to there.
+        part: Part,
+    },
+}
+
+/// What a user's devices on one node come to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// How they are seen.
+    pub sight: Sight,
+    /// A few words beside it.
+    pub text: Option<String>,
+    /// When the user was last there, as far as the node knows.
+    pub last_seen: Option<Timestamp>,
+}
+
+/// How a user's devices on one node are seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sight {
+    /// None is there.
+    Offline,
+    /// They want the user not to be seen, whatever other devices say.
+    Hidden,
+    /// Away.
+    Away,
+    /// There.
+    Online,
+    /// There, and not to be disturbed.
+    Dnd,
+}
+
+/// How far a member of a room is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Who.
+    pub user_id: UserId,
+    /// The highest event that reached one of the member's devices.
+    pub delivered: Seq,
+    /// The highest event the member has read.
+    pub read: Seq,
+}
+
+/// Says that somebody is in a room, or no longer is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberChange {
+    /// The event that says so.
+    pub seq: Seq,
+    /// Who.
+    pub user_id: UserId,
+    /// What happened.
+    pub to: Standing,
+}
+
+/// What a user is to a room from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// A member.
+    Member,
+    /// None any more, by leaving.
+    Left,
+    /// None any more, put out by another.
+    Removed,
+    /// None any more, and may not come back.
+    Banned,
+}
+
+/// Whether typing begins or ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TypingEdge {
+    /// It begins.
+    Start,
+    /// It ends.
+    Stop,
 }

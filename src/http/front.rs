@@ -38,4 +38,7 @@ pub trait Front: Send + Sync {
 
     /// Tells why this node should get no traffic now, in words for an operator; nothing when it is ready.
     fn readiness(&self) -> Vec<String>;
+
+    /// Tells what does not work and is no reason to get no traffic, in words for an operator.
+    fn troubles(&self) -> Vec<String>;
 }

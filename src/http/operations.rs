@@ -11,18 +11,27 @@ use super::{HttpState, problem::Problem};
 pub(super) struct Health {
     /// `live` or `ready`.
     status: &'static str,
+    /// What does not work and yet does not keep traffic away, such as Redis.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    troubles: Vec<String>,
 }
 
 /// `GET /health/live`: the process answers.
 pub(super) async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(Health { status: "live" })
+    HttpResponse::Ok().json(Health {
+        status: "live",
+        troubles: Vec::new(),
+    })
 }
 
 /// `GET /health/ready`: the node may get traffic.
 pub(super) async fn ready(state: web::Data<HttpState>) -> Result<HttpResponse, Problem> {
     let reasons = state.front.readiness();
     if reasons.is_empty() {
-        Ok(HttpResponse::Ok().json(Health { status: "ready" }))
+        Ok(HttpResponse::Ok().json(Health {
+            status: "ready",
+            troubles: state.front.troubles(),
+        }))
     } else {
         Err(Problem::not_ready(reasons))
     }

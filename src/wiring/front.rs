@@ -9,12 +9,14 @@ use parlor_schema::{
     port::PortFuture,
 };
 
+use super::Watch;
 use crate::http::Front;
 
 /// The actors as HTTP sees them.
 pub(super) struct ActorFront {
     pub(super) front: Actors,
     pub(super) drain: Arc<Drain>,
+    pub(super) watch: Arc<Watch>,
 }
 
 impl Front for ActorFront {
@@ -50,10 +52,14 @@ impl Front for ActorFront {
             .drain
             .left_ms(self.front.ports.clock.monotonic_ms())
             .is_some();
+        let mut reasons = self.watch.reasons();
         if draining {
-            vec!["draining".to_owned()]
-        } else {
-            Vec::new()
+            reasons.insert(0, "draining".to_owned());
         }
+        reasons
+    }
+
+    fn troubles(&self) -> Vec<String> {
+        self.watch.troubles()
     }
 }

@@ -18,7 +18,7 @@ use parlor_config::{HostPort, Settings};
 use parlor_schema::port::Clock;
 use rustls::ServerConfig;
 
-use super::{StartError, Store};
+use super::{Cluster, StartError, Store};
 use crate::{
     http::{self, HttpState, Listener},
     websocket::{self, WsState},
@@ -36,6 +36,7 @@ const BACKLOG: u32 = 4096;
 /// What lives as long as the node.
 pub(super) struct Held {
     pub(super) store: Store,
+    pub(super) cluster: Cluster,
     pub(super) clock: Arc<SystemClock>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) drain: Arc<Drain>,
@@ -205,6 +206,8 @@ impl Running {
         for server in &self.servers {
             server.pause().await;
         }
+        // The others then send nothing more here, and do not wait for what would have come.
+        self.held.cluster.leave().await;
         // Rooms live on the threads of the servers: what they have to write comes before those end.
         actix_rt::time::sleep(SETTLE).await;
         for server in &self.servers {

@@ -84,12 +84,21 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Returns what lies after a position, up to another that is durable.
+    pub(crate) fn between(&self, after: Seq, to: Seq) -> Vec<Arc<Event>> {
+        let count = usize::try_from(to.since(after)).unwrap();
+        self.after(after)[..count].to_vec()
+    }
+}
+
 /// What a node waits for.
 #[derive(Debug)]
 pub(crate) enum Work {
     Append { expected: Seq, events: Vec<Event> },
     Lookup(Lookup),
     Recover(Seq),
+    Follow { after: Seq, to: Seq },
 }
 
 /// A reply to somebody.
@@ -183,6 +192,8 @@ impl Node {
                 } => self.wants(Work::Append { expected, events }),
                 Effect::Lookup(lookup) => self.wants(Work::Lookup(lookup)),
                 Effect::Recover(after) => self.wants(Work::Recover(after)),
+                Effect::Follow { after, to } => self.wants(Work::Follow { after, to }),
+                Effect::LookAgain => {}
                 Effect::Publish { event, .. } => self.published.push((event.seq, event.id)),
                 Effect::Fail => self.failed = true,
             }

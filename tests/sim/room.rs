@@ -48,6 +48,7 @@ struct Tally {
     deaths: u64,
     duplicates_answered: u64,
     behind: u64,
+    followed: u64,
 }
 
 struct World {
@@ -121,7 +122,8 @@ impl World {
     fn step(&mut self) {
         self.now = self.now.plus_millis(self.dice.below(40));
         let node = self.pick_node();
-        match self.dice.below(20) {
+        match self.dice.below(22) {
+            20 | 21 => self.hint(node),
             0..=4 => self.ask_anew(node),
             5..=7 => self.ask_again(node),
             8..=17 => self.work(node),
@@ -131,6 +133,17 @@ impl World {
                 self.die(node);
             }
         }
+    }
+
+    /// Tells a node how far the timeline is, or was.
+    fn hint(&mut self, at: usize) {
+        let head = Seq::new(1 + self.dice.below(self.store.head().get()));
+        let moment = Moment {
+            now: self.now,
+            ids: &self.ids,
+        };
+        let replies = self.nodes[at].step(&moment, |state, at| state.hear(head, at));
+        self.take(replies);
     }
 
     fn pick_node(&mut self) -> usize {
@@ -253,6 +266,12 @@ impl World {
                     Ok(self.store.after(after).to_vec())
                 };
                 node.step(&moment, |state, at| state.recovered(tail, at))
+            }
+            Work::Follow { after, to } => {
+                self.tally.followed += 1;
+                let tail = (chance >= 2).then(|| self.store.between(after, to));
+                let tail = tail.ok_or_else(away);
+                node.step(&moment, |state, at| state.followed(tail, at))
             }
         };
         let failed = node.failed;
@@ -440,6 +459,7 @@ fn a_room_keeps_its_promises_under_every_schedule() {
         all.deaths += tally.deaths;
         all.duplicates_answered += tally.duplicates_answered;
         all.behind += tally.behind;
+        all.followed += tally.followed;
     }
     dice::say(&format!(
         "schedules {schedules}, acknowledged {acknowledged}, {all:?}"
@@ -451,6 +471,7 @@ fn a_room_keeps_its_promises_under_every_schedule() {
         all.late,
         all.deaths,
         all.duplicates_answered,
+        all.followed,
     ];
     assert!(
         schedules < 100 || least.iter().all(|count| *count > schedules / 20),

@@ -7,29 +7,35 @@
 //! - PS-2: an `attach` that is waited for takes effect, and a `detach` or `unwatch` always does, whatever waits in the mailbox. A clone
 //!   of an address has a slot of its own in the mailbox, so the first message through it is never refused as full.
 //!
-//! Deliberately absent: permissions, other nodes.
+//! Deliberately absent: permissions, and a home for each user: every node merges what all say.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
 use actix::{Addr, AsyncContext, Context, Handler, Message, Recipient};
 use parlor_schema::{
-    DeviceId, SessionId, UserId,
+    BootId, DeviceId, NodeId, SessionId, UserId,
+    envelope::Part,
     frame::{Refusal, hello::PresenceSetting, server::PresenceEntry},
     limits::STATUS_BYTES_MAX,
-    port::{Clock, Directory},
+    port::{Clock, Directory, View},
 };
 
 use super::{
     Attach, Detach, Look, Outside, Pace, Presence, PresenceChanged, Set, Unwatch, Watch,
+    elsewhere::{Ask, Asked, Elsewhere},
     state::Shown,
 };
+use crate::ports::Peers;
 
 /// How often a message is given to an actor, a fresh one after the first, before giving up: an actor that has just started does not
 /// stop by itself, so a second failure is a fault.
 const ATTEMPTS: usize = 2;
+/// How long other nodes have to answer before a user is shown without them; what they say later is announced.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(100);
 
 /// Finds or starts presence actors. Shared by all threads.
 pub struct Presences {
@@ -56,23 +62,21 @@ impl Presences {
     pub fn new(
         clock: Arc<dyn Clock>,
         directory: Arc<dyn Directory>,
+        peers: Peers,
         offline_after_ms: u64,
     ) -> Arc<Self> {
-        Self::paced(clock, directory, offline_after_ms, Pace::default())
+        let outside = Outside {
+            clock,
+            directory,
+            peers,
+            pace: Pace::default(),
+        };
+        Self::over(outside, offline_after_ms)
     }
 
-    pub(super) fn paced(
-        clock: Arc<dyn Clock>,
-        directory: Arc<dyn Directory>,
-        offline_after_ms: u64,
-        pace: Pace,
-    ) -> Arc<Self> {
+    pub(super) fn over(outside: Outside, offline_after_ms: u64) -> Arc<Self> {
         Arc::new_cyclic(|myself| Self {
-            outside: Arc::new(Outside {
-                clock,
-                directory,
-                pace,
-            }),
+            outside: Arc::new(outside),
             offline_after_ms,
             running: Mutex::default(),
             myself: myself.clone(),
@@ -180,10 +184,11 @@ impl Presences {
         said.await.map_err(Refusal::from)
     }
 
-    /// Returns how others see the user. Starts no actor: without one the user is offline, and the directory tells since when.
+    /// Returns how others see the user. Alone it starts no actor: without one the user is offline, and the directory tells since when.
     ///
     /// When full: waits.
     pub async fn look(&self, user: &UserId) -> PresenceEntry {
+        self.hear_others(user).await;
         if let Some(addr) = self.running(user)
             && let Ok(entry) = addr.send(Look).await
         {
@@ -216,6 +221,7 @@ impl Presences {
         session: SessionId,
         to: Recipient<PresenceChanged>,
     ) -> Result<PresenceEntry, Refusal> {
+        self.hear_others(user).await;
         self.ask(user, || Watch {
             session,
             to: to.clone(),
@@ -229,6 +235,45 @@ impl Presences {
     pub fn unwatch(&self, user: &UserId, session: SessionId) {
         if let Some(addr) = self.running(user) {
             let _ = addr.try_send(Unwatch { session });
+        }
+    }
+
+    /// Gives other nodes a moment to say what the user's devices there come to, when nobody here wanted to know before.
+    async fn hear_others(&self, user: &UserId) {
+        if !self.outside.peers.is_empty() && self.ask(user, || Ask).await == Ok(Asked::Now) {
+            tokio::time::sleep(ANSWERED_WITHIN).await;
+        }
+    }
+
+    /// Hands on what another node says of a user, to whom it concerns here.
+    pub(crate) fn hear_part(&self, user: &UserId, node: NodeId, boot: BootId, part: Part) {
+        self.tell(user, Elsewhere::Part(node, boot, part));
+    }
+
+    /// Hands on that another node wants to know of a user.
+    pub(crate) fn hear_asked(&self, user: &UserId, by: NodeId) {
+        self.tell(user, Elsewhere::Asked(by));
+    }
+
+    /// Says that there are other nodes than before, or that something they said was lost.
+    pub(crate) fn others_changed(&self, view: &Arc<View>) {
+        let running: Vec<Addr<Presence>> = {
+            let running = self.lock();
+            running
+                .actors
+                .values()
+                .map(|entry| entry.addr.clone())
+                .collect()
+        };
+        for addr in running {
+            let _ = addr.try_send(Elsewhere::Changed(view.clone()));
+        }
+    }
+
+    /// When full: taken all the same (PS-2).
+    fn tell(&self, user: &UserId, elsewhere: Elsewhere) {
+        if let Some(addr) = self.running(user) {
+            let _ = addr.try_send(elsewhere);
         }
     }
 

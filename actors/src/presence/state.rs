@@ -170,7 +170,7 @@ impl Device {
     }
 }
 
-const fn rank(status: PresenceStatus) -> u8 {
+pub(super) const fn rank(status: PresenceStatus) -> u8 {
     match status {
         PresenceStatus::Offline => 0,
         PresenceStatus::Away => 1,
@@ -254,6 +254,12 @@ impl State {
     #[must_use]
     pub const fn shown(&self) -> &Shown {
         &self.announced
+    }
+
+    /// Tells whether a device here hides the user.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        self.view() == View::Unseen
     }
 
     /// Tells whether `session` may watch: it does already, or there is room for one more.

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use actix::Addr;
-use parlor_cluster::{MemoryStore, SystemClock};
-use parlor_schema::{frame::server::PresenceStatus, port::UserDirectory};
+use parlor_cluster::{MemoryBus, MemoryStore, SingleMembership, SystemClock};
+use parlor_schema::{
+    BootId,
+    port::{NodeInfo, UserDirectory},
+};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -22,9 +25,26 @@ const STEADY: Pace = Pace {
 };
 
 fn presences(pace: Pace) -> (Arc<Presences>, Arc<MemoryStore>) {
-    let (clock, store) = (SystemClock::new(), MemoryStore::new());
-    let presences = Presences::paced(clock, store.clone(), GRACE_MS, pace);
-    (presences, store)
+    let store = MemoryStore::new();
+    (Presences::over(alone(&store, pace), GRACE_MS), store)
+}
+
+/// The outside of a node without others.
+pub(super) fn alone(store: &Arc<MemoryStore>, pace: Pace) -> Outside {
+    let own = NodeInfo {
+        node_id: "one".parse().unwrap(),
+        boot_id: BootId::new(Uuid::from_u128(1)),
+        internal_address: None,
+    };
+    Outside {
+        clock: SystemClock::new(),
+        directory: store.clone(),
+        peers: Peers {
+            bus: MemoryBus::new(own.node_id.clone()),
+            membership: SingleMembership::new(own),
+        },
+        pace,
+    }
 }
 
 fn user(id: &str) -> UserId {

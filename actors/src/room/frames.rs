@@ -3,6 +3,7 @@
 use actix::prelude::*;
 use parlor_schema::{
     RoomId, UserId,
+    envelope::{Envelope, TypingEdge},
     frame::{
         Ack, ClientFrame, Refusal, ServerFrame,
         ack::{MembersAck, RoomAck},
@@ -16,6 +17,7 @@ use parlor_schema::{
 use super::{
     Core, Room, Waiting, answer,
     ask::{Ask, Ephemeral, EphemeralKey, Look, ReadPage, RoleOf},
+    hear::PLACES_TOLD_MS,
     live::ReceiptKind,
     members::Access,
     pages::KEPT_MS,
@@ -81,12 +83,6 @@ impl Handler<Ask> for Room {
             other => answer(ask.reply, Err(Refusal::not_served(other.kind()))),
         }
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum TypingEdge {
-    Start,
-    Stop,
 }
 
 impl Room {
@@ -183,18 +179,9 @@ impl Room {
             .receipt(id, &mut state.members, head, user, kind, receipt.seq);
         let (kept, frame) = moved.ok_or_else(|| Refusal::not_found("room"))?;
         if let Some(frame) = frame {
-            let key = EphemeralKey::Receipt(id, user.clone());
-            // A receipt is the whole place of the user, so that a newer frame may replace an older one.
-            let whole = state.members.receipt(id, user);
-            let frame = parlor_schema::frame::server::ReceiptFrame {
-                delivered: whole
-                    .as_ref()
-                    .map(|record| record.delivered)
-                    .or(frame.delivered),
-                read: whole.as_ref().map(|record| record.read).or(frame.read),
-                ..frame
-            };
-            self.send_ephemeral(key, &ServerFrame::Receipt(frame), None);
+            self.show_place(frame);
+            self.news.note_place(user);
+            self.arm(PLACES_TOLD_MS, ctx);
             self.arm(RECEIPT_FLUSH_MS, ctx);
         }
         Ok(Ack::seq(kept))
@@ -233,6 +220,12 @@ impl Room {
         };
         if let Some(frame) = frame {
             self.send_ephemeral(key, &ServerFrame::Typing(frame), Some(user.clone()));
+            let typing = || Envelope::Typing {
+                room_id: self.id,
+                user_id: user.clone(),
+                edge,
+            };
+            self.env.ports.peers().tell_all(typing);
         }
         Ok(Ack::empty())
     }

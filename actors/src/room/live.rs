@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use parlor_schema::{
     RoomId, Seq, UserId,
+    envelope::Place,
     frame::server::{ReceiptFrame, Typing, TypingState},
     limits::TYPING_MS,
     record::ReceiptRecord,
@@ -67,6 +68,31 @@ impl Live {
             read: (before.1 != after.1).then_some(after.1),
         };
         Some((kept, Some(frame)))
+    }
+
+    /// Moves a member's place to what another node says of it, which that node writes; answers the frame to send when it moved.
+    ///
+    /// A place above the head is none yet: give it again when the head is there.
+    pub fn hear_place(
+        room_id: RoomId,
+        members: &mut Members,
+        head: Seq,
+        place: &Place,
+    ) -> Option<ReceiptFrame> {
+        let person = members.member_mut(&place.user_id)?;
+        let before = (person.delivered, person.read);
+        person.read = person.read.max(place.read.min(head));
+        person.delivered = person
+            .delivered
+            .max(place.delivered.min(head))
+            .max(person.read);
+        let after = (person.delivered, person.read);
+        (before != after).then(|| ReceiptFrame {
+            room_id,
+            user_id: place.user_id.clone(),
+            delivered: Some(after.0),
+            read: Some(after.1),
+        })
     }
 
     /// Tells whether receipts wait to be written.

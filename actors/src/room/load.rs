@@ -108,6 +108,19 @@ pub async fn window(
 /// The store's own.
 pub async fn tail(ports: &Ports, room: RoomId, after: Seq) -> Result<Vec<Arc<Event>>, StoreError> {
     let head = ports.timeline.head(room).await?;
+    tail_to(ports, room, after, head).await
+}
+
+/// Reads everything after `after` up to `head`, which is known to be durable.
+///
+/// # Errors
+/// The store's own.
+pub async fn tail_to(
+    ports: &Ports,
+    room: RoomId,
+    after: Seq,
+    head: Seq,
+) -> Result<Vec<Arc<Event>>, StoreError> {
     let mut all = Vec::new();
     let mut after = after;
     while after < head {

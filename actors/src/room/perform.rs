@@ -16,7 +16,7 @@ use super::{
     ask::Deliver,
     load,
     packet::{Batch, Evicts, Packet},
-    state::{Effect, Evicted, Found, Lookup},
+    state::{Effect, Evicted, Found, Lookup, Origin},
 };
 use crate::registry::Notice;
 
@@ -36,7 +36,13 @@ impl Room {
                     event,
                     delta,
                     evicted,
-                } => packets.push(self.publish(event, delta, evicted)),
+                    origin,
+                } => {
+                    if origin == Origin::Here {
+                        self.news.note(&event, evicted);
+                    }
+                    packets.push(self.publish(event, delta, evicted));
+                }
                 Effect::Reply(ticket, result) => {
                     if let Some(reply) = self.replies.remove(&ticket) {
                         answer(reply, result);
@@ -52,17 +58,9 @@ impl Room {
                         effects.extend(more);
                     }
                 }
-                Effect::Recover(after) => {
-                    let (ports, id) = (self.env.ports.clone(), self.id);
-                    let tail = async move { load::tail(&ports, id, after).await };
-                    ctx.spawn(tail.into_actor(self).map(|tail, room, ctx| {
-                        let Core::Ready(state) = &mut room.core else {
-                            return;
-                        };
-                        let effects = state.recovered(tail, &Self::moment(&room.env));
-                        room.perform(effects, ctx);
-                    }));
-                }
+                Effect::Recover(after) => self.recover(after, ctx),
+                Effect::Follow { after, to } => self.follow(after, to, ctx),
+                Effect::LookAgain => self.look_again(ctx),
                 Effect::Fail => {
                     self.save_elsewhere();
                     self.core = Core::Failed(Refusal::unavailable("the store is unavailable"));
@@ -71,11 +69,25 @@ impl Room {
             }
         }
         self.deliver(&mut packets);
+        self.tell_peers();
+        self.place_early();
         self.arm_nudge(ctx);
         self.project(ctx);
         if let (true, Core::Ready(state)) = (cfg!(debug_assertions), &self.core) {
             state.check_invariants();
         }
+    }
+
+    fn recover(&mut self, after: Seq, ctx: &mut Context<Self>) {
+        let (ports, id) = (self.env.ports.clone(), self.id);
+        let tail = async move { load::tail(&ports, id, after).await };
+        ctx.spawn(tail.into_actor(self).map(|tail, room, ctx| {
+            let Core::Ready(state) = &mut room.core else {
+                return;
+            };
+            let effects = state.recovered(tail, &Self::moment(&room.env));
+            room.perform(effects, ctx);
+        }));
     }
 
     fn append(

@@ -17,6 +17,7 @@ use parlor_schema::{RoomId, limits::ROOMS_MAX};
 use super::{
     Room, RoomEnv,
     ask::{Interest, WorkerId},
+    hear::Hear,
     pages::Space,
 };
 
@@ -28,6 +29,18 @@ struct Entry {
     generation: u64,
     /// Messages put into the mailbox.
     sent: u64,
+}
+
+impl Entry {
+    fn take(&mut self, message: Hear) -> Result<(), Hear> {
+        match self.addr.try_send(message) {
+            Ok(()) => {
+                self.sent += 1;
+                Ok(())
+            }
+            Err(SendError::Full(message) | SendError::Closed(message)) => Err(message),
+        }
+    }
 }
 
 /// The rooms of this node.
@@ -97,6 +110,30 @@ impl Rooms {
                 Ok(generation)
             }
             Err(SendError::Full(message) | SendError::Closed(message)) => Err(message),
+        }
+    }
+
+    /// Gives a message to a room that is there, and to none that is not; answers whether it was there.
+    ///
+    /// # Errors
+    /// The room's mailbox is full: the message comes back.
+    pub fn tell_running(&self, room: RoomId, message: Hear) -> Result<bool, Hear> {
+        let mut shard = self.shard(room);
+        match shard.get_mut(&room) {
+            Some(entry) if entry.addr.connected() => entry.take(message).map(|()| true),
+            _ => Ok(false),
+        }
+    }
+
+    /// Has every room look how far its timeline is. One whose mailbox is full is passed over.
+    pub fn check_all(&self) {
+        for shard in &self.shards {
+            let mut shard = shard
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            for entry in shard.values_mut() {
+                let _ = entry.take(Hear::Check);
+            }
         }
     }
 

@@ -8,8 +8,11 @@
 //! - a frame is decided on the state of all events before its own; therefore an event that changes the room ends its batch.
 //! - a `msg_id` is looked for in the window, in the append in flight and in the batch being made before it is decided (P-3, rule A).
 //! - after `Conflict` or `Unknown` the tail is read before anything else (rule B).
+//! - what other nodes appended is folded in as durable events in order, never as what a hint says (P-5).
 //!
 //! Deliberately absent: receipts and typing (`live`), reading, delivery, clocks, I/O.
+
+mod follow;
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -21,7 +24,7 @@ use parlor_schema::{
 };
 
 pub use super::step::{
-    Effect, Evicted, Facts, Found, KnownUsers, Lookup, Moment, Pending, RoomRules, Ticket,
+    Effect, Evicted, Facts, Found, KnownUsers, Lookup, Moment, Origin, Pending, RoomRules, Ticket,
 };
 use super::{
     decide::{self, Verdict},
@@ -37,6 +40,7 @@ enum Phase {
     Looking,
     Appending { expected: Seq },
     Recovering { after: Seq, outcome: Outcome },
+    Following,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +67,8 @@ pub struct RoomState {
     pub members: Members,
     rules: RoomRules,
     head: Seq,
+    /// The highest head that another node named; what is above `head` is yet to be read.
+    heard: Seq,
     last_sent_at: Timestamp,
     window: Option<Dedupe>,
     queue: VecDeque<Pending>,
@@ -86,6 +92,7 @@ impl RoomState {
             members,
             rules,
             head,
+            heard: head,
             last_sent_at,
             window: None,
             queue: VecDeque::new(),
@@ -130,7 +137,7 @@ impl RoomState {
                 let mut effects = Vec::new();
                 let batch = std::mem::take(&mut self.batch);
                 for event in &batch {
-                    self.take_durable(event, &mut effects);
+                    self.take_durable(event, Origin::Here, &mut effects);
                 }
                 for flying in std::mem::take(&mut self.flying) {
                     self.acknowledge(&flying, &batch[flying.last], &mut effects);
@@ -219,7 +226,8 @@ impl RoomState {
             return effects;
         };
         for event in &tail {
-            self.take_durable(event, &mut effects);
+            // Whoever appended it may have ended before the others were told.
+            self.take_durable(event, Origin::Here, &mut effects);
         }
         // What is not in the tail goes back to the front of the queue, in order; followers after their leader.
         for flying in flying.into_iter().rev() {
@@ -249,7 +257,7 @@ impl RoomState {
     }
 
     /// Folds a durable event in and has it published.
-    fn take_durable(&mut self, event: &Arc<Event>, effects: &mut Vec<Effect>) {
+    fn take_durable(&mut self, event: &Arc<Event>, origin: Origin, effects: &mut Vec<Effect>) {
         debug_assert_eq!(event.seq, self.head.next(), "P-2: no holes");
         self.head = event.seq;
         self.last_sent_at = self.last_sent_at.max(event.sent_at);
@@ -269,6 +277,7 @@ impl RoomState {
             event: event.clone(),
             delta,
             evicted,
+            origin,
         });
     }
 
@@ -296,8 +305,11 @@ impl RoomState {
             self.follow(&mut effects);
             return effects;
         }
-        if self.phase == Phase::Looking {
+        if matches!(self.phase, Phase::Looking | Phase::Following) {
             return effects;
+        }
+        if let Some(effect) = self.follow_heard() {
+            return vec![effect];
         }
         if let Some(window) = &mut self.window {
             window.expire(at.now.minus_millis(self.rules.dedupe_window_ms));

@@ -93,9 +93,29 @@ pub enum Effect {
         delta: Option<RoomDelta>,
         /// What the user whom the event puts out was before.
         evicted: Evicted,
+        /// Who is to tell the other nodes.
+        origin: Origin,
     },
+    /// Read the events after `after` up to `to`, which another node appended; answer with [`RoomState::followed`].
+    Follow {
+        /// The position the state has.
+        after: Seq,
+        /// The head that was named.
+        to: Seq,
+    },
+    /// Look again soon: what another node appended could not be read.
+    LookAgain,
     /// The room cannot go on; whoever asks next starts it afresh.
     Fail,
+}
+
+/// Where an event became known as durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// By an append of this node, whatever its answer: this node tells the others.
+    Here,
+    /// By a hint of another node, which told everybody.
+    Elsewhere,
 }
 
 /// What a user who is put out was before.

@@ -54,6 +54,10 @@ impl Room {
             self.send_ephemeral(key, &ServerFrame::Typing(typing), Some(user));
         }
         self.nudge();
+        self.tell_places();
+        if std::mem::take(&mut self.behind) {
+            self.check(ctx);
+        }
         self.save_receipts(ctx);
         self.project(ctx);
         self.passivate(now, ctx);

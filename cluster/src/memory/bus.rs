@@ -49,6 +49,11 @@ impl Bus for MemoryBus {
         Box::pin(future::ready(sent))
     }
 
+    /// There is nobody to hear of.
+    fn is_hearing(&self) -> bool {
+        true
+    }
+
     /// There is no other node to tell.
     fn note_head(&self, _: &NodeId, _: RoomId, _: Seq) {}
 }

@@ -26,7 +26,7 @@ use tokio::{sync::Notify, time::MissedTickBehavior};
 
 use super::{
     commands::{Commands, Keyed},
-    health::{Counters, count},
+    health::{Counters, LinkHealth, count},
     membership::RedisMembership,
     names::Names,
     subscriber::{Packets, Probes, Queue, Subscriber},
@@ -55,6 +55,7 @@ pub struct RedisBus {
     ids: Arc<dyn Ids>,
     counters: Arc<Counters>,
     probes: Arc<Probes>,
+    subscription: Arc<LinkHealth>,
     subscriber: Mutex<Option<Subscriber>>,
     inbox: OnceLock<Inbox>,
     attached: Notify,
@@ -93,6 +94,7 @@ impl RedisBus {
             ids: parts.ids,
             counters: Arc::clone(&subscriber.counters),
             probes: Arc::clone(&subscriber.probes),
+            subscription: Arc::clone(&subscriber.health),
             subscriber: Mutex::new(Some(subscriber)),
             inbox: OnceLock::new(),
             attached: Notify::new(),
@@ -328,6 +330,10 @@ impl Bus for RedisBus {
             inbox(Inbound::Envelope(envelope));
         }
         Box::pin(future::ready(queued))
+    }
+
+    fn is_hearing(&self) -> bool {
+        self.subscription.is_up() && self.commands.health.is_up()
     }
 
     fn note_head(&self, to: &NodeId, room: RoomId, head: Seq) {

@@ -46,6 +46,9 @@ pub trait Bus: Send + Sync {
     /// It certainly did not leave. Success does not mean it arrived.
     fn publish(&self, to: Destination, envelope: Envelope) -> PortFuture<'_, Result<(), BusError>>;
 
+    /// Tells whether what others say can be expected to arrive here, and what is said here to leave. Cheap.
+    fn is_hearing(&self) -> bool;
+
     /// Has the next heartbeat to `to` carry the head of a room; the highest named since the last one counts.
     ///
     /// When full: as if an envelope had been dropped.

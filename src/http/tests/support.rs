@@ -117,6 +117,10 @@ impl Front for FakeFront {
     fn readiness(&self) -> Vec<String> {
         self.reasons.lock().unwrap().clone()
     }
+
+    fn troubles(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Knows one token, `good`, of `ana`.

@@ -107,13 +107,10 @@ impl Site {
             sessions: sessions.clone(),
             metrics: Metrics::new(),
         };
-        let presences = Presences::new(clock, store, 10_000);
-        let front = Front::new(
-            &room,
-            Rooms::new(room.clone()),
-            presences,
-            Buckets::new(None, 1),
-        );
+        let presences = Presences::new(clock, store, ports.peers(), 10_000);
+        let rooms = Rooms::new(room.clone());
+        let front = Front::new(&room, rooms, presences, Buckets::new(None, 1));
+        let node_actor = Node::start_on(&ports, sessions.clone(), &front);
         let env = SessionEnv {
             front,
             sessions: sessions.clone(),
@@ -135,7 +132,7 @@ impl Site {
             env: Arc::new(env),
             threads: [Arbiter::new(), Arbiter::new()],
             next: AtomicUsize::new(0),
-            _node: Node::start_on(&ports, sessions),
+            _node: node_actor,
         }
     }
 

@@ -5,16 +5,16 @@
 use std::time::Duration;
 
 use actix::Arbiter;
-use parlor_cluster::{MemoryStore, SystemClock};
+use parlor_cluster::MemoryStore;
 use parlor_schema::frame::server::PresenceStatus;
 use tokio::sync::{Barrier, mpsc};
 use uuid::Uuid;
 
-use super::*;
+use super::{super::tests::alone, *};
 
 #[actix::test]
 async fn an_old_place_takes_out_no_newer_entry() {
-    let presences = Presences::new(SystemClock::new(), MemoryStore::new(), 10_000);
+    let presences = Presences::over(alone(&MemoryStore::new(), Pace::default()), 10_000);
     let user: UserId = "ana".parse().unwrap();
     let addr = presences.of(&user);
     let place = |number| Place {
@@ -30,12 +30,11 @@ async fn an_old_place_takes_out_no_newer_entry() {
 
 #[actix::test]
 async fn nothing_is_lost_while_actors_stop_under_their_senders() {
-    let clock = SystemClock::new();
     let eager = Pace {
         rest: Duration::from_millis(1),
         ..Pace::default()
     };
-    let presences = Presences::paced(clock, MemoryStore::new(), 0, eager);
+    let presences = Presences::over(alone(&MemoryStore::new(), eager), 0);
     let (done, mut finished) = mpsc::unbounded_channel();
     let threads: Vec<Arbiter> = (0..3).map(|_| Arbiter::new()).collect();
     let together = Arc::new(Barrier::new(threads.len()));

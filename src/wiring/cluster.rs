@@ -1,0 +1,75 @@
+//! What connects the nodes, as the settings name it.
+
+use std::sync::Arc;
+
+use parlor_cluster::{
+    MemoryBus, RandomIds, Redis, RedisHealth, RedisStartError, SingleMembership, SystemClock,
+};
+use parlor_schema::port::{Bus, Membership, NodeInfo};
+
+/// The other nodes, or that there are none.
+#[derive(Clone)]
+pub enum Cluster {
+    /// One node.
+    Alone(Arc<MemoryBus>, Arc<SingleMembership>),
+    /// Nodes that meet through Redis.
+    Redis(Arc<Redis>),
+}
+
+impl Cluster {
+    /// Makes a node that is alone.
+    pub(super) fn alone(node: NodeInfo) -> Self {
+        Self::Alone(
+            MemoryBus::new(node.node_id.clone()),
+            SingleMembership::new(node),
+        )
+    }
+
+    /// Joins the nodes that meet through a Redis.
+    ///
+    /// # Errors
+    /// Names what of it is missing (WI-1).
+    pub(super) async fn on_redis(
+        settings: &parlor_config::Redis,
+        node: NodeInfo,
+        clock: Arc<SystemClock>,
+        ids: Arc<RandomIds>,
+    ) -> Result<Self, RedisStartError> {
+        let redis = Redis::start(settings, node, clock, ids).await?;
+        Ok(Self::Redis(Arc::new(redis)))
+    }
+
+    /// Returns the bus.
+    #[must_use]
+    pub fn bus(&self) -> Arc<dyn Bus> {
+        match self {
+            Self::Alone(bus, _) => bus.clone(),
+            Self::Redis(redis) => redis.bus(),
+        }
+    }
+
+    /// Returns the membership.
+    #[must_use]
+    pub fn membership(&self) -> Arc<dyn Membership> {
+        match self {
+            Self::Alone(_, membership) => membership.clone(),
+            Self::Redis(redis) => redis.membership(),
+        }
+    }
+
+    /// Tells how the talk with Redis is, where there is one.
+    #[must_use]
+    pub fn redis_health(&self) -> Option<RedisHealth> {
+        match self {
+            Self::Alone(..) => None,
+            Self::Redis(redis) => Some(redis.health()),
+        }
+    }
+
+    /// Takes this node out of the views of the others.
+    pub(super) async fn leave(&self) {
+        if let Self::Redis(redis) = self {
+            redis.leave().await;
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Looks after what the node stands on: says in readiness and metrics how the store and Redis are.
+//!
+//! Invariant WA-1: a store that does not answer makes the node unready after [`STORE_AWAY_MS`]; a Redis that does not never does, as
+//! clients would be sent away from every node for what costs only time (promise P-5).
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use parlor_actors::{
+    metrics::{Metrics, Outside, set},
+    ports::Ports,
+};
+use parlor_cluster::{CqlStats, RedisHealth};
+use parlor_schema::{RoomId, port::Clock};
+
+use super::{Cluster, Store};
+
+/// How often is looked.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a store may be away before the node is not ready: longer than a failover within it.
+const STORE_AWAY_MS: u64 = 5_000;
+/// A room that nobody makes: asked for, it shows that the store can decide appends.
+const NO_ROOM: RoomId = RoomId::new(uuid::Uuid::nil());
+
+/// How the store and Redis are.
+pub(super) struct Watch {
+    clock: Arc<dyn Clock>,
+    cluster: Cluster,
+    /// When the store answered last.
+    answered_ms: AtomicU64,
+    probed: Probed,
+}
+
+/// Whether the store is asked whether it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Probed {
+    /// It is another process.
+    Yes,
+    /// It is this one.
+    No,
+}
+
+impl Watch {
+    /// Starts to look, on this thread.
+    pub(super) fn start(
+        ports: &Ports,
+        cluster: Cluster,
+        store: Store,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        let watch = Arc::new(Self {
+            answered_ms: AtomicU64::new(ports.clock.monotonic_ms()),
+            clock: ports.clock.clone(),
+            cluster,
+            probed: match store {
+                Store::Cql(_) => Probed::Yes,
+                Store::Embedded(_) => Probed::No,
+            },
+        });
+        if watch.probed == Probed::Yes {
+            actix_rt::spawn(watch.clone().probe(ports.clone(), metrics.clone()));
+        } else {
+            metrics.outside.store_up.set(1);
+        }
+        actix_rt::spawn(watch.clone().copy(ports.clone(), store, metrics));
+        watch
+    }
+
+    async fn probe(self: Arc<Self>, ports: Ports, metrics: Arc<Metrics>) {
+        loop {
+            match ports.timeline.head(NO_ROOM).await {
+                Ok(_) => {
+                    self.answered_ms.store(self.clock.monotonic_ms(), Relaxed);
+                    metrics.outside.store_up.set(1);
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "the store does not answer");
+                    metrics.outside.store_up.set(0);
+                }
+            }
+            actix_rt::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn copy(self: Arc<Self>, ports: Ports, store: Store, metrics: Arc<Metrics>) {
+        loop {
+            let outside = &metrics.outside;
+            let nodes = ports.membership.view().nodes.len();
+            outside.nodes.set(i64::try_from(nodes).unwrap_or(i64::MAX));
+            if let Some(health) = self.cluster.redis_health() {
+                copy_redis(outside, &health);
+            }
+            if let Store::Cql(store) = &store {
+                copy_cql(outside, &store.stats());
+            }
+            actix_rt::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Tells why the node should get no traffic.
+    pub(super) fn reasons(&self) -> Vec<String> {
+        let silent = self.silent_ms();
+        if self.probed == Probed::No || silent < STORE_AWAY_MS {
+            return Vec::new();
+        }
+        vec![format!("the store has not answered for {silent} ms")]
+    }
+
+    /// Tells what does not work besides.
+    pub(super) fn troubles(&self) -> Vec<String> {
+        let Some(health) = self.cluster.redis_health() else {
+            return Vec::new();
+        };
+        let mut troubles = Vec::new();
+        for (name, link) in [
+            ("commands", health.commands),
+            ("subscription", health.subscription),
+        ] {
+            if !link.up {
+                troubles.push(format!("redis: {name} are down for {} ms", link.for_ms));
+            }
+        }
+        if health.frozen {
+            troubles.push("redis: the view of the nodes is frozen".to_owned());
+        }
+        troubles
+    }
+
+    fn silent_ms(&self) -> u64 {
+        let now = self.clock.monotonic_ms();
+        now.saturating_sub(self.answered_ms.load(Relaxed))
+    }
+}
+
+fn copy_redis(outside: &Outside, health: &RedisHealth) {
+    outside.redis_commands_up.set(health.commands.up.into());
+    outside
+        .redis_subscription_up
+        .set(health.subscription.up.into());
+    outside.view_frozen.set(health.frozen.into());
+    let bus = &health.bus;
+    set(&outside.bus_queued, bus.queued);
+    set(&outside.bus_dropped, bus.dropped);
+    set(&outside.bus_packets, bus.packets);
+    set(&outside.bus_failed, bus.failed);
+    set(&outside.bus_received, bus.received);
+    set(&outside.bus_overrun, bus.overrun);
+    set(&outside.bus_lost, bus.lost);
+    set(&outside.bus_deaf, bus.deaf);
+    set(&outside.bus_garbage, bus.garbage);
+    set(&outside.name_conflicts, bus.name_conflicts);
+}
+
+fn copy_cql(outside: &Outside, stats: &CqlStats) {
+    set(&outside.cql_buckets, stats.buckets);
+    set(&outside.cql_reads, stats.reads);
+    set(&outside.cql_coalesced, stats.coalesced);
+    set(&outside.cql_heads, stats.heads);
+    set(&outside.cql_holes, stats.holes);
+    set(&outside.cql_refused, stats.refused);
+    let running = i64::try_from(stats.running).unwrap_or(i64::MAX);
+    outside.cql_running.set(running);
+}

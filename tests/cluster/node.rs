@@ -1,0 +1,205 @@
+//! A node as a child process, and what all nodes of a cluster share.
+
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::{
+    cassandra,
+    redis::RedisServer,
+    support::{Client, PASSWORD},
+};
+
+/// How long a start may take, on a busy machine too.
+const START_WITHIN: Duration = Duration::from_secs(60);
+
+/// What the nodes of one cluster share: a Redis of their own, and a keyspace of the store that all tests share.
+pub(crate) struct Site {
+    /// The Redis.
+    pub(crate) redis: RedisServer,
+    keyspace: String,
+    folder: TempDir,
+}
+
+/// A running node; killed when dropped.
+pub(crate) struct Node {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    child: Child,
+}
+
+impl Site {
+    /// Starts what nodes need.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("secret"), [b'a'; 64]).unwrap();
+        Self {
+            redis: RedisServer::start(),
+            keyspace: format!("parlor_test_{}", Uuid::now_v7().simple()),
+            folder,
+        }
+    }
+
+    /// Returns the command of a node with this name, its output piped.
+    pub(crate) fn command(&self, name: &str) -> Command {
+        let path = |file: &str| self.folder.path().join(file);
+        let mut log = File::options();
+        let log = log.create(true).append(true).open(path("log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
+        command
+            .env("PARLOR__NODE__ID", name)
+            .env("PARLOR__SERVER__LISTEN", "127.0.0.1:0")
+            .env("PARLOR__SERVER__WORKERS", "2")
+            .env("PARLOR__STORAGE__PATH", path(name))
+            .env("PARLOR__STORAGE__BACKEND", "cql")
+            .env(
+                "PARLOR__STORAGE__CQL__NODES",
+                format!("[\"{}\"]", cassandra::shared()),
+            )
+            .env("PARLOR__STORAGE__CQL__KEYSPACE", &self.keyspace)
+            .env("PARLOR__STORAGE__CQL__REPLICATION", "1")
+            .env("PARLOR__STORAGE__CQL__REQUEST_TIMEOUT_MS", "10000")
+            .env("PARLOR__CLUSTER__BACKEND", "redis")
+            .env("PARLOR__CLUSTER__REDIS__URL", self.redis.url())
+            .env("PARLOR__CLUSTER__SECRET_FILE", path("secret"))
+            .env("PARLOR__LIMITS__SENDS_PER_S", "0")
+            .env("PARLOR__LIMITS__REGISTERS_PER_MINUTE", "0")
+            .env("PARLOR__LIMITS__LOGINS_PER_MINUTE", "0")
+            .env("PARLOR__PRESENCE__OFFLINE_AFTER_MS", "500")
+            .env("PARLOR__NODE__DRAIN_MS", "1000")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log);
+        command
+    }
+
+    /// Starts a node and waits until it listens.
+    pub(crate) async fn node(&self, name: &str) -> Node {
+        let mut child = self.command(name).spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let first = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            BufReader::new(stdout).read_line(&mut line).map(|_| line)
+        });
+        let said = tokio::time::timeout(START_WITHIN, first).await;
+        let said = said.expect("the node starts in time").unwrap().unwrap();
+        let address = said
+            .split("http://")
+            .nth(1)
+            .and_then(|rest| rest.trim().trim_end_matches('/').parse().ok());
+        let Some(address) = address else {
+            let _ = child.kill();
+            panic!("the node did not start: {said}\n{}", self.last_words());
+        };
+        Node { address, child }
+    }
+
+    /// Starts two nodes, and waits until each sees the other.
+    pub(crate) async fn pair(&self) -> (Node, Node) {
+        let one = self.node("one").await;
+        let two = self.node("two").await;
+        one.sees(2).await;
+        two.sees(2).await;
+        (one, two)
+    }
+
+    /// Returns what the nodes wrote last.
+    pub(crate) fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+}
+
+impl Node {
+    /// Kills it at once (SIGKILL), and waits until it is gone.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Has it leave (SIGTERM), and waits until it is gone.
+    pub(crate) fn terminate(mut self) {
+        let id = self.child.id().to_string();
+        let told = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(told.success());
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    /// Asks over HTTP; answers the status and the text.
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
+        let url = format!("http://{}{path}", self.address);
+        let answer = reqwest::get(url).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    /// Returns the value of a metric without labels.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let (_, text) = self.get("/metrics").await;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.expect("a metric of this name").parse().unwrap()
+    }
+
+    /// Waits until its view holds so many nodes.
+    pub(crate) async fn sees(&self, nodes: usize) {
+        let began = Instant::now();
+        while self.metric("parlor_nodes").await != f64::from(u32::try_from(nodes).unwrap()) {
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "no {nodes} nodes"
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Value {
+        let url = format!("http://{}{path}", self.address);
+        let request = reqwest::Client::new().post(url).body(body.to_string());
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {answer:?}");
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+    }
+
+    /// Makes an account; answers its token.
+    pub(crate) async fn register(&self, user: &str) -> String {
+        let body = json!({ "user_id": user, "password": PASSWORD });
+        let answer = self.post("/v1/auth/register", &body).await;
+        answer["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Connects and says `hello` with `extra` fields.
+    pub(crate) async fn hello(&self, token: &str, extra: Value) -> Client {
+        let mut client = Client::connect(self.address).await;
+        let mut payload = json!({ "token": token });
+        let fields = payload.as_object_mut().unwrap();
+        fields.extend(extra.as_object().unwrap().clone());
+        let reply = client.ask("hello", payload).await;
+        assert_eq!(reply["type"], "welcome", "{reply}");
+        client.welcome = reply["payload"].clone();
+        client
+    }
+
+    /// Makes an account and a session of it that wants all rooms.
+    pub(crate) async fn session(&self, user: &str) -> Client {
+        let token = self.register(user).await;
+        self.hello(&token, json!({})).await
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // After a kill there is nobody left.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
