@@ -67,7 +67,7 @@ async fn everything_is_there_after_opening_again() {
         ..RoomDelta::reached(Seq::new(50))
     };
     drop(store.apply(id, delta));
-    drop(store.index(id, vec![ana.clone()]));
+    drop(store.index(id, vec![ana.clone()], Seq::FIRST));
     drop(store.put_receipts(vec![receipt.clone()]));
     drop(store.set_last_seen(&ana, at(77)));
     store.close();

@@ -39,7 +39,7 @@ async fn a_full_disk_refuses_and_recovers() {
             head = append_until_refused(&store, room, head).await;
             for _ in 0..3 {
                 let users = vec![name(&format!("u{round}"))];
-                let written = store.index(room, users).await;
+                let written = store.index(room, users, Seq::new(round + 1)).await;
                 let again = append_until_refused(&store, room, head).await;
                 // Small writes may still fit into pages that are there.
                 assert!(again >= head, "{full:?}: {written:?}");
@@ -141,7 +141,7 @@ async fn what_waits_shares_a_commit_in_order() {
         // The same head again: whoever was queued first has it.
         appends.push(store.append(room, Seq::new(head), events(head + 1, head + 1)));
     }
-    let indexed = store.index(room, vec![user.clone()]);
+    let indexed = store.index(room, vec![user.clone()], Seq::FIRST);
     drop(stall);
     for (answer, place) in join_all(appends).await.into_iter().zip(0..) {
         let wanted = match place % 2 {

@@ -237,12 +237,18 @@ async fn nobody_sees_a_commit_before_it_is_synced() {
 async fn what_is_removed_is_gone_from_the_database_too() {
     let folder = tempfile::tempdir().unwrap();
     let (id, ana) = (room(), name("ana"));
-    for there in [true, false, true, true, false, false] {
+    for (there, at) in [true, false, true, true, false, false].into_iter().zip(1..) {
         // Each time in a database that took everything over at the end.
         let store = EmbeddedStore::open(folder.path()).unwrap();
         match there {
-            true => store.index(id, vec![ana.clone()]).await.unwrap(),
-            false => store.unindex(id, vec![ana.clone()]).await.unwrap(),
+            true => store
+                .index(id, vec![ana.clone()], Seq::new(at))
+                .await
+                .unwrap(),
+            false => store
+                .unindex(id, vec![ana.clone()], Seq::new(at))
+                .await
+                .unwrap(),
         }
         store.close();
         let store = EmbeddedStore::open(folder.path()).unwrap();
@@ -332,7 +338,10 @@ async fn a_full_disk_behind_a_full_log_loses_nothing() {
     let (database, log) = disks(7);
     let store = open(&database, &log, LOG);
     let (id, ana) = (room(), name("ana"));
-    store.index(id, vec![ana.clone()]).await.unwrap();
+    store
+        .index(id, vec![ana.clone()], Seq::FIRST)
+        .await
+        .unwrap();
     database.fill(Some(Full::Growth));
     let text = "x".repeat(9000);
     let mut head = 0;

@@ -130,11 +130,11 @@ async fn write(store: Arc<EmbeddedStore>, id: RoomId, mut sent: Sent, mut dice: 
     sent.ends = vec![sent.events.len()];
     loop {
         let comes = dice.below(2) == 0;
-        let moved = match comes {
-            true => store.index(id, vec![user.clone()]),
-            false => store.unindex(id, vec![user.clone()]),
-        };
         let head = sent.events.len() as u64;
+        let moved = match comes {
+            true => store.index(id, vec![user.clone()], Seq::new(head + 1)),
+            false => store.unindex(id, vec![user.clone()], Seq::new(head + 1)),
+        };
         let count = 1 + dice.below(3);
         let text = "x".repeat(usize::try_from(dice.below(3000)).unwrap());
         let given: Vec<Event> = (1..=count).map(|n| event(head + n, &text)).collect();

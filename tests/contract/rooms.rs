@@ -183,11 +183,15 @@ async fn index(store: &dyn RoomDirectory) -> Verdict {
     let mut rooms: Vec<RoomId> = (0..5).map(|_| room()).collect();
     rooms.sort();
     for id in rooms.iter().rev() {
-        told(store.index(*id, vec![ann.clone(), name("other")]).await)?;
-        told(store.index(*id, vec![ann.clone()]).await)?;
+        told(
+            store
+                .index(*id, vec![ann.clone(), name("other")], Seq::new(1))
+                .await,
+        )?;
+        told(store.index(*id, vec![ann.clone()], Seq::new(5)).await)?;
     }
     let of_anna = room();
-    told(store.index(of_anna, vec![anna.clone()]).await)?;
+    told(store.index(of_anna, vec![anna.clone()], Seq::new(1)).await)?;
     let page = told(store.rooms_of(&ann, None, 3).await)?;
     same!(page.rooms, rooms[..3], "first page");
     same!(page.next, Some(rooms[2]), "next");
@@ -209,10 +213,14 @@ async fn index(store: &dyn RoomDirectory) -> Verdict {
 
     told(
         store
-            .unindex(rooms[1], vec![ann.clone(), name("nobody")])
+            .unindex(rooms[1], vec![ann.clone(), name("nobody")], Seq::new(6))
             .await,
     )?;
-    told(store.unindex(rooms[1], vec![ann.clone()]).await)?;
+    told(
+        store
+            .unindex(rooms[1], vec![ann.clone()], Seq::new(6))
+            .await,
+    )?;
     let left = told(store.rooms_of(&ann, None, 9).await)?.rooms;
     same!(
         left,
@@ -221,6 +229,31 @@ async fn index(store: &dyn RoomDirectory) -> Verdict {
     );
     let others = told(store.rooms_of(&name("other"), None, 9).await)?.rooms;
     same!(others, rooms, "the list of another");
+    late_removals(store, &ann, &rooms).await
+}
+
+/// Expects that `rooms` but the second are in the list of `ann`, who came into them at 5.
+async fn late_removals(store: &dyn RoomDirectory, ann: &UserId, rooms: &[RoomId]) -> Verdict {
+    // Late, and once more after an older one: what is newer stays.
+    told(
+        store
+            .unindex(rooms[2], vec![ann.clone()], Seq::new(4))
+            .await,
+    )?;
+    told(store.index(rooms[2], vec![ann.clone()], Seq::new(2)).await)?;
+    told(
+        store
+            .unindex(rooms[2], vec![ann.clone()], Seq::new(4))
+            .await,
+    )?;
+    told(store.index(rooms[1], vec![ann.clone()], Seq::new(7)).await)?;
+    told(
+        store
+            .unindex(rooms[1], vec![ann.clone()], Seq::new(6))
+            .await,
+    )?;
+    let left = told(store.rooms_of(ann, None, 9).await)?.rooms;
+    same!(left, rooms, "after removals that came late");
     Ok(())
 }
 

@@ -33,7 +33,11 @@ async fn crashed() -> (tempfile::TempDir, String) {
     let store = EmbeddedStore::open(&folder.path().join("data")).unwrap();
     let delta = Members::default().apply(&created).unwrap();
     store
-        .index(room, vec!["ana".parse().unwrap(), "ben".parse().unwrap()])
+        .index(
+            room,
+            vec!["ana".parse().unwrap(), "ben".parse().unwrap()],
+            Seq::FIRST,
+        )
         .await
         .unwrap();
     store

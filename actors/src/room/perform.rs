@@ -107,14 +107,15 @@ impl Room {
             .collect();
         metrics.batch_events.observe(count(events.len()));
         let started = ports.clock.monotonic_ms();
+        let last = expected.plus(events.len() as u64);
         let work = async move {
-            // Before the append and after it, never beside another one: the lists then only ever hold too much.
+            // Before the append and after it: with the positions the lists then only ever hold too much, whoever else appends.
             if !index.is_empty() {
-                ports.directory.index(id, index).await?;
+                ports.directory.index(id, index, last).await?;
             }
             let answer = ports.timeline.append(id, expected, events).await?;
             if answer == Append::Appended && !gone.is_empty() {
-                let _ = ports.directory.unindex(id, gone).await;
+                let _ = ports.directory.unindex(id, gone, last).await;
             }
             Ok(answer)
         };

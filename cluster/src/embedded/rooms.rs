@@ -100,24 +100,36 @@ impl RoomDirectory for EmbeddedStore {
         })
     }
 
-    fn index(&self, room: RoomId, users: Vec<UserId>) -> PortFuture<'_, Result<(), StoreError>> {
+    fn index(
+        &self,
+        room: RoomId,
+        users: Vec<UserId>,
+        seq: Seq,
+    ) -> PortFuture<'_, Result<(), StoreError>> {
         self.write(SMALL * users.len(), move |tables| {
             for user in &users {
                 let key = key::name_then(user.as_str(), &room.bytes());
                 // Repeated often, for nothing: only what is new costs a commit.
-                if tables.get(Table::RoomsOfUser, &key)?.is_none() {
-                    row::store(tables, Table::RoomsOfUser, &key, &());
+                if indexed_at(tables, &key)?.is_none_or(|at| at < seq) {
+                    row::store(tables, Table::RoomsOfUser, &key, &seq);
                 }
             }
             Ok(())
         })
     }
 
-    fn unindex(&self, room: RoomId, users: Vec<UserId>) -> PortFuture<'_, Result<(), StoreError>> {
+    fn unindex(
+        &self,
+        room: RoomId,
+        users: Vec<UserId>,
+        seq: Seq,
+    ) -> PortFuture<'_, Result<(), StoreError>> {
         self.write(SMALL * users.len(), move |tables| {
             for user in &users {
                 let key = key::name_then(user.as_str(), &room.bytes());
-                tables.remove(Table::RoomsOfUser, &key)?;
+                if indexed_at(tables, &key)?.is_some_and(|at| at <= seq) {
+                    tables.remove(Table::RoomsOfUser, &key)?;
+                }
             }
             Ok(())
         })
@@ -205,6 +217,18 @@ fn apply(tables: &mut WriteTables<'_>, room: RoomId, delta: RoomDelta) -> Result
         row::store(tables, Table::Members, &key, member);
     }
     Ok(())
+}
+
+/// Returns the position at which a room came into a user's list. Rows without one are of an earlier version, and below all.
+fn indexed_at(tables: &mut WriteTables<'_>, key: &[u8]) -> Result<Option<Seq>, Fault> {
+    let Some(row) = tables.get(Table::RoomsOfUser, key)? else {
+        return Ok(None);
+    };
+    if row.len() == row::seal(key, &()).len() {
+        row::unseal::<()>(Table::RoomsOfUser, key, &row)?;
+        return Ok(Some(Seq::ZERO));
+    }
+    row::unseal(Table::RoomsOfUser, key, &row).map(Some)
 }
 
 fn page(

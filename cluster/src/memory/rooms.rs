@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::Bound};
 
 use parlor_schema::{
-    MsgId, RoomId, UserId,
+    MsgId, RoomId, Seq, UserId,
     port::{PortFuture, RoomDirectory, StoreError, directory::RoomPage},
     record::{CreateClaim, ReceiptRecord, RoomDelta, RoomSnapshot},
 };
@@ -86,23 +86,40 @@ impl RoomDirectory for MemoryStore {
         let state = self.state();
         let rooms = state.rooms_of.get(user).into_iter();
         ready(page(
-            rooms.flat_map(|rooms| rooms.range((start(after), Bound::Unbounded)).copied()),
+            rooms.flat_map(|rooms| {
+                let behind = rooms.range((start(after), Bound::Unbounded));
+                behind.map(|(room, _)| *room)
+            }),
             limit,
         ))
     }
 
-    fn index(&self, room: RoomId, users: Vec<UserId>) -> PortFuture<'_, Result<(), StoreError>> {
+    fn index(
+        &self,
+        room: RoomId,
+        users: Vec<UserId>,
+        seq: Seq,
+    ) -> PortFuture<'_, Result<(), StoreError>> {
         let mut state = self.state();
         for user in users {
-            state.rooms_of.entry(user).or_default().insert(room);
+            let rooms = state.rooms_of.entry(user).or_default();
+            let at = rooms.entry(room).or_insert(seq);
+            *at = seq.max(*at);
         }
         ready(())
     }
 
-    fn unindex(&self, room: RoomId, users: Vec<UserId>) -> PortFuture<'_, Result<(), StoreError>> {
+    fn unindex(
+        &self,
+        room: RoomId,
+        users: Vec<UserId>,
+        seq: Seq,
+    ) -> PortFuture<'_, Result<(), StoreError>> {
         let mut state = self.state();
         for user in users {
-            if let Some(rooms) = state.rooms_of.get_mut(&user) {
+            if let Some(rooms) = state.rooms_of.get_mut(&user)
+                && rooms.get(&room).is_some_and(|at| *at <= seq)
+            {
                 rooms.remove(&room);
             }
         }

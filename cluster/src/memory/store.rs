@@ -3,7 +3,7 @@
 //! Invariant N-1: each call takes the lock once, so that its effect is one step, and never holds it over an await.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -35,7 +35,8 @@ pub(super) struct State {
     pub(super) timelines: HashMap<RoomId, Vec<Arc<Event>>>,
     pub(super) claims: HashMap<(UserId, MsgId), CreateClaim>,
     pub(super) rooms: BTreeMap<RoomId, RoomState>,
-    pub(super) rooms_of: HashMap<UserId, BTreeSet<RoomId>>,
+    /// The rooms, each with the highest position that brought the user in.
+    pub(super) rooms_of: HashMap<UserId, BTreeMap<RoomId, Seq>>,
     pub(super) receipts: HashMap<RoomId, BTreeMap<UserId, ReceiptRecord>>,
     pub(super) users: BTreeMap<UserId, UserRecord>,
     pub(super) logins: BTreeMap<LoginId, LoginRecord>,

@@ -1,7 +1,7 @@
 //! The room directory port of the CQL store: claims, indexes and receipts; projections are in `projection`.
 //!
-//! Claims are conditional. Receipts are written with their value as the write time, so that the higher wins whoever writes last. The
-//! rooms of a user are a plain set, in which the last writer's clock decides.
+//! Claims are conditional. Receipts are written with their value as the write time, so that the higher wins whoever writes last. So
+//! are the rooms of a user, with the position of the event.
 
 use std::collections::BTreeMap;
 
@@ -104,18 +104,22 @@ impl RoomDirectory for CqlStore {
         })
     }
 
-    fn index(&self, room: RoomId, users: Vec<UserId>) -> PortFuture<'_, Result<(), StoreError>> {
-        self.run(async move |inner| {
-            let put = &inner.statements.index_put;
-            Ok(inner.for_users(put, room, &users).await?)
-        })
+    fn index(
+        &self,
+        room: RoomId,
+        users: Vec<UserId>,
+        seq: Seq,
+    ) -> PortFuture<'_, Result<(), StoreError>> {
+        self.run(async move |inner| Ok(inner.index(room, &users, seq).await?))
     }
 
-    fn unindex(&self, room: RoomId, users: Vec<UserId>) -> PortFuture<'_, Result<(), StoreError>> {
-        self.run(async move |inner| {
-            let remove = &inner.statements.index_remove;
-            Ok(inner.for_users(remove, room, &users).await?)
-        })
+    fn unindex(
+        &self,
+        room: RoomId,
+        users: Vec<UserId>,
+        seq: Seq,
+    ) -> PortFuture<'_, Result<(), StoreError>> {
+        self.run(async move |inner| Ok(inner.unindex(room, &users, seq).await?))
     }
 
     fn public_rooms(
@@ -159,6 +163,16 @@ fn room_ids(result: scylla::response::query_result::QueryResult) -> Result<Vec<R
         .collect()
 }
 
+/// Waits for requests, a few at a time.
+async fn all<T, E>(requests: Vec<impl Future<Output = Result<T, E>>>) -> Result<(), Fault>
+where
+    Fault: From<E>,
+{
+    let mut answers = stream::iter(requests).buffer_unordered(SPREAD);
+    while answers.try_next().await?.is_some() {}
+    Ok(())
+}
+
 impl Inner {
     /// Runs a statement under a condition.
     pub(super) async fn condition(
@@ -169,21 +183,26 @@ impl Inner {
         Outcome::read(self.session.execute_unpaged(statement, values).await?)
     }
 
-    /// Runs a statement for each user and the room.
-    async fn for_users(
-        &self,
-        statement: &PreparedStatement,
-        room: RoomId,
-        users: &[UserId],
-    ) -> Result<(), Fault> {
-        let request = |user: &UserId| {
-            let values = (user.to_string(), room.bytes());
-            self.session.execute_unpaged(statement, values)
-        };
-        let requests: Vec<_> = users.iter().map(request).collect();
-        let mut answers = stream::iter(requests).buffer_unordered(SPREAD);
-        while answers.try_next().await?.is_some() {}
-        Ok(())
+    /// Puts the room into lists, each row written at the time `seq`: what is written at a lower one changes nothing then.
+    async fn index(&self, room: RoomId, users: &[UserId], seq: Seq) -> Result<(), Fault> {
+        let at = row::bigint(seq.get());
+        let requests = users.iter().map(|user| {
+            let values = (user.to_string(), room.bytes(), at);
+            let put = &self.statements.index_put;
+            self.session.execute_unpaged(put, values)
+        });
+        all(requests.collect()).await
+    }
+
+    /// Takes the room from lists, as far as `seq`.
+    async fn unindex(&self, room: RoomId, users: &[UserId], seq: Seq) -> Result<(), Fault> {
+        let at = row::bigint(seq.get());
+        let requests = users.iter().map(|user| {
+            let values = (at, user.to_string(), room.bytes());
+            let remove = &self.statements.index_remove;
+            self.session.execute_unpaged(remove, values)
+        });
+        all(requests.collect()).await
     }
 
     async fn public_rooms(&self, after: Option<RoomId>, limit: usize) -> Result<RoomPage, Fault> {

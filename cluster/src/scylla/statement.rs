@@ -184,8 +184,8 @@ statements! {
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
     member_remove: Condition "DELETE FROM rooms WHERE room_id = ? AND user_id = ?";
 
-    index_put: Plain "INSERT INTO rooms_of_user (user_id, room_id) VALUES (?, ?)";
-    index_remove: Plain "DELETE FROM rooms_of_user WHERE user_id = ? AND room_id = ?";
+    index_put: Plain "INSERT INTO rooms_of_user (user_id, room_id) VALUES (?, ?) USING TIMESTAMP ?";
+    index_remove: Plain "DELETE FROM rooms_of_user USING TIMESTAMP ? WHERE user_id = ? AND room_id = ?";
     index_get: Plain "SELECT room_id FROM rooms_of_user WHERE user_id = ? AND room_id > ? LIMIT ?";
     public_put: Plain "INSERT INTO public_rooms (shard, room_id) VALUES (?, ?) USING TIMESTAMP ?";
     public_remove: Plain "DELETE FROM public_rooms USING TIMESTAMP ? WHERE shard = ? AND room_id = ?";

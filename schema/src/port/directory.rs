@@ -90,17 +90,30 @@ pub trait RoomDirectory: Send + Sync {
         limit: usize,
     ) -> PortFuture<'_, Result<RoomPage, StoreError>>;
 
-    /// Adds the room to the lists of `users`.
+    /// Adds the room to the lists of `users`, whom an event brings in that is to be at `seq` or below.
+    ///
+    /// Ordering: in any order with others; the highest position counts.
     ///
     /// # Errors
     /// The store is away or damaged.
-    fn index(&self, room: RoomId, users: Vec<UserId>) -> PortFuture<'_, Result<(), StoreError>>;
+    fn index(
+        &self,
+        room: RoomId,
+        users: Vec<UserId>,
+        seq: Seq,
+    ) -> PortFuture<'_, Result<(), StoreError>>;
 
-    /// Takes the room from the lists of `users`.
+    /// Takes the room from the lists of `users`, whom an event put out that is at `seq`. A list that the room came into at a higher
+    /// position keeps it, however late this call is.
     ///
     /// # Errors
     /// The store is away or damaged.
-    fn unindex(&self, room: RoomId, users: Vec<UserId>) -> PortFuture<'_, Result<(), StoreError>>;
+    fn unindex(
+        &self,
+        room: RoomId,
+        users: Vec<UserId>,
+        seq: Seq,
+    ) -> PortFuture<'_, Result<(), StoreError>>;
 
     /// Lists public rooms in id order.
     ///

@@ -10,7 +10,7 @@ use std::{
 
 use parlor_cluster::MemoryStore;
 use parlor_schema::{
-    DeviceId, LoginId, MsgId, RoomId, Timestamp, UserId,
+    DeviceId, LoginId, MsgId, RoomId, Seq, Timestamp, UserId,
     port::{
         PortFuture, RoomDirectory, StoreError, UserDirectory,
         directory::{CreateUser, RoomPage, RotateLogin},
@@ -81,8 +81,8 @@ impl RoomDirectory for TestStore {
         fn snapshot(room: RoomId) -> Option<RoomSnapshot>;
         fn apply(room: RoomId, delta: RoomDelta) -> ();
         fn rooms_of(user: &UserId, after: Option<RoomId>, limit: usize) -> RoomPage;
-        fn index(room: RoomId, users: Vec<UserId>) -> ();
-        fn unindex(room: RoomId, users: Vec<UserId>) -> ();
+        fn index(room: RoomId, users: Vec<UserId>, seq: Seq) -> ();
+        fn unindex(room: RoomId, users: Vec<UserId>, seq: Seq) -> ();
         fn public_rooms(after: Option<RoomId>, limit: usize) -> RoomPage;
         fn receipts(room: RoomId) -> Vec<ReceiptRecord>;
         fn put_receipts(receipts: Vec<ReceiptRecord>) -> ();
