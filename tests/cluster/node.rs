@@ -1,4 +1,5 @@
 //! A node as a child process, and what all nodes of a cluster share.
+#![allow(dead_code, reason = "each binary uses a part")]
 
 use std::{
     fs::File,
@@ -25,6 +26,7 @@ const START_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) struct Site {
     /// The Redis.
     pub(crate) redis: RedisServer,
+    cql: String,
     keyspace: String,
     folder: TempDir,
 }
@@ -37,12 +39,18 @@ pub(crate) struct Node {
 }
 
 impl Site {
-    /// Starts what nodes need.
+    /// Starts what nodes need beside the store that all tests share.
     pub(crate) fn new() -> Self {
+        Self::on(cassandra::shared())
+    }
+
+    /// Starts what nodes need beside a store.
+    pub(crate) fn on(cql: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("secret"), [b'a'; 64]).unwrap();
         Self {
             redis: RedisServer::start(),
+            cql: cql.to_owned(),
             keyspace: format!("parlor_test_{}", Uuid::now_v7().simple()),
             folder,
         }
@@ -60,10 +68,7 @@ impl Site {
             .env("PARLOR__SERVER__WORKERS", "2")
             .env("PARLOR__STORAGE__PATH", path(name))
             .env("PARLOR__STORAGE__BACKEND", "cql")
-            .env(
-                "PARLOR__STORAGE__CQL__NODES",
-                format!("[\"{}\"]", cassandra::shared()),
-            )
+            .env("PARLOR__STORAGE__CQL__NODES", format!("[\"{}\"]", self.cql))
             .env("PARLOR__STORAGE__CQL__KEYSPACE", &self.keyspace)
             .env("PARLOR__STORAGE__CQL__REPLICATION", "1")
             .env("PARLOR__STORAGE__CQL__REQUEST_TIMEOUT_MS", "10000")
@@ -83,7 +88,12 @@ impl Site {
 
     /// Starts a node and waits until it listens.
     pub(crate) async fn node(&self, name: &str) -> Node {
-        let mut child = self.command(name).spawn().unwrap();
+        self.launch(self.command(name)).await
+    }
+
+    /// Starts a node by its command and waits until it listens.
+    pub(crate) async fn launch(&self, mut command: Command) -> Node {
+        let mut child = command.spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let first = tokio::task::spawn_blocking(move || {
             let mut line = String::new();
@@ -128,10 +138,24 @@ impl Node {
 
     /// Has it leave (SIGTERM), and waits until it is gone.
     pub(crate) fn terminate(mut self) {
-        let id = self.child.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &id]).status().unwrap();
-        assert!(told.success());
+        self.signal("-TERM");
         assert!(self.child.wait().unwrap().success());
+    }
+
+    /// Stops it in the middle of whatever it does; its connections stay open.
+    pub(crate) fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        let told = Command::new("kill").args([signal, &id]).status().unwrap();
+        assert!(told.success());
     }
 
     /// Asks over HTTP; answers the status and the text.

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod checker;
+mod crowd;
 mod dice;
 mod person;
 mod process;
@@ -25,11 +26,12 @@ async fn nothing_acknowledged_is_missing_after_any_kill() {
     let plan = Plan::new(dice::number("PARLOR_CRASH_ROUNDS").unwrap_or(50));
     let rounds = plan.rounds;
     let outcome = run(plan).await;
-    let report = &outcome.report;
-    let (worst, wrong) = (outcome.worst(), &outcome.wrong);
+    let verdict = outcome.verdict;
+    let report = &verdict.report;
+    let (worst, wrong) = (verdict.worst(), &verdict.wrong);
     assert!(report.faults.is_empty(), "{report}\n{worst:#?}\n{wrong:#?}");
     assert!(wrong.is_empty(), "{wrong:#?}");
-    let stats = outcome.stats;
+    let stats = verdict.stats;
     assert_eq!((stats.order_errors, stats.duplicates), (0, 0), "{stats:?}");
     assert_eq!((stats.unreadable, stats.gaps), (0, 0), "{stats:?}");
     // Less would prove nothing.
@@ -52,9 +54,9 @@ async fn without_dedupe_it_finds_duplicates() {
     })
     .await;
     assert!(
-        outcome.report.count(Fault::Duplicate) > 0,
+        outcome.verdict.report.count(Fault::Duplicate) > 0,
         "{}",
-        outcome.report
+        outcome.verdict.report
     );
 }
 
@@ -67,8 +69,13 @@ async fn without_resume_positions_it_finds_holes() {
             ..Plan::new(5)
         })
         .await;
-        let report = &outcome.report;
+        let report = &outcome.verdict.report;
         assert!(report.count(Fault::Hole) > 0, "{memory:?}: {report}");
-        assert_eq!(report.count(Fault::Lost), 0, "{:#?}", outcome.worst());
+        assert_eq!(
+            report.count(Fault::Lost),
+            0,
+            "{:#?}",
+            outcome.verdict.worst()
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! A person with an application: says things, joins and leaves, makes rooms, asks again, closes the application and opens it where it was.
 //!
 //! Owns one client of `parlor-client` at a time, and the [`Seen`] that outlives it.
+#![allow(dead_code, reason = "each binary uses a part")]
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -52,8 +53,8 @@ pub(crate) struct Place {
     pub(crate) user: UserId,
     /// The person's token.
     pub(crate) token: String,
-    /// The server.
-    pub(crate) url: String,
+    /// The servers, each for the next time the application opens.
+    pub(crate) urls: Vec<String>,
     /// Somebody to make rooms with.
     pub(crate) friend: UserId,
     /// What is remembered when the application opens again.
@@ -111,7 +112,7 @@ impl Person {
     /// Opens the application for the first time.
     pub(crate) fn open(place: Place, dice: Dice) -> Self {
         let account = Arc::new(Account::default());
-        let client = builder(&place).start().unwrap();
+        let client = builder(&place, 0).start().unwrap();
         let reader = read(client.clone(), account.clone());
         Self {
             place,
@@ -271,7 +272,7 @@ impl Person {
         let positions = self.client.positions();
         let outbox = self.client.outbox();
         let kept: Vec<MsgId> = outbox.iter().map(|entry| entry.msg_id).collect();
-        let builder = builder(&self.place).restore_outbox(outbox);
+        let builder = builder(&self.place, self.reopened).restore_outbox(outbox);
         let builder = match self.place.memory {
             Memory::Kept => builder.positions(positions),
             Memory::Ahead => builder.positions(
@@ -395,8 +396,10 @@ pub(crate) fn room_of(name: String, members: Vec<UserId>, public: Option<bool>) 
     })
 }
 
-fn builder(place: &Place) -> ClientBuilder {
-    ClientBuilder::new(place.url.as_str()).token(place.token.as_str())
+fn builder(place: &Place, reopened: u64) -> ClientBuilder {
+    let urls = place.urls.len() as u64;
+    let at = usize::try_from(reopened % urls).expect("invariant: below a length");
+    ClientBuilder::new(place.urls[at].as_str()).token(place.token.as_str())
 }
 
 fn read(client: Client, account: Arc<Account>) -> JoinHandle<()> {

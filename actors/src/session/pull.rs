@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// When a page that could not be had is asked for again.
-const RETRY: Duration = Duration::from_millis(250);
+pub(super) const RETRY: Duration = Duration::from_millis(250);
 
 /// Asks a room for what follows a subscription's cursor.
 async fn ask_page(

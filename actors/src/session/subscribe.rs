@@ -15,9 +15,9 @@ use parlor_schema::{
     room::{Mode, Room},
 };
 
-use super::{Phase as SessionPhase, Session};
+use super::{Phase as SessionPhase, Session, pull::RETRY};
 use crate::{
-    room::{ask::Seen, state::Evicted},
+    room::{ask::Seen, hear::Hear, state::Evicted},
     subscription::{Phase, Standing, Subscription},
 };
 
@@ -45,22 +45,75 @@ impl Session {
         if subscription.phase.get() != Phase::Joining {
             return;
         }
-        let room_id = subscription.room;
         let from = match start.after {
             None => start.head,
+            // This node may only not have heard yet of what another one delivered.
             Some(after) if after > start.head => {
-                let gap = Gap {
-                    room_id,
-                    from: Seq::FIRST,
-                    to: start.head,
-                    head: start.head,
-                    reset: true,
-                };
-                self.send_gap(gap);
-                start.head
+                return self.ask_timeline(subscription.clone(), start, after, ctx);
             }
             Some(after) => after,
         };
+        self.start_at(subscription, start, from, ctx);
+    }
+
+    /// Starts delivery to a client that is further than this node's room, from where the timeline says that it is.
+    fn ask_timeline(
+        &self,
+        subscription: Rc<Subscription>,
+        start: Start,
+        after: Seq,
+        ctx: &mut Context<Self>,
+    ) {
+        let (timeline, room_id) = (self.env.front.ports.timeline.clone(), subscription.room);
+        let head = async move { timeline.head(room_id).await };
+        ctx.spawn(head.into_actor(self).map(move |head, session, ctx| {
+            if subscription.phase.get() != Phase::Joining {
+                return;
+            }
+            match head {
+                Ok(head) if head >= after => {
+                    let moved = Hear::Moved {
+                        head,
+                        changes: Vec::new(),
+                    };
+                    // When full: the room hears of it from the other node as well.
+                    let _ = session.env.front.rooms.tell(room_id, moved);
+                    // What the room has yet to follow and the client has is skipped (SU-1); the next is pushed.
+                    let start = Start {
+                        head: after,
+                        ..start
+                    };
+                    session.start_at(&subscription, start, after, ctx);
+                }
+                Ok(_) => {
+                    let gap = Gap {
+                        room_id,
+                        from: Seq::FIRST,
+                        to: start.head,
+                        head: start.head,
+                        reset: true,
+                    };
+                    session.send_gap(gap);
+                    session.start_at(&subscription, start, start.head, ctx);
+                }
+                Err(error) => {
+                    tracing::warn!(room = %room_id, %error, "a client is ahead, and the timeline does not answer");
+                    ctx.run_later(RETRY, move |session, ctx| {
+                        session.start(&subscription, start, ctx);
+                    });
+                }
+            }
+        }));
+    }
+
+    fn start_at(
+        &mut self,
+        subscription: &Rc<Subscription>,
+        start: Start,
+        from: Seq,
+        ctx: &mut Context<Self>,
+    ) {
+        let room_id = subscription.room;
         subscription.cursor.set(from);
         if start.owes_live {
             self.owe_live(room_id);
