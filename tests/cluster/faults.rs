@@ -81,6 +81,32 @@ async fn without_redis_it_takes_longer_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_further_than_its_new_node_is_sent_nothing_again() {
+    let mut site = Site::new();
+    let (one, two) = site.pair().await;
+    let token = one.register("ana").await;
+    let mut ana = one.hello(&token, json!({})).await;
+    let mut ben = two.session("ben").await;
+    let room = ana.room(json!({ "members": ["ben"] })).await;
+    about(&mut ben, "room.created", &room).await;
+    // The room runs on both, and the second hears late of what the first appends.
+    site.redis.kill();
+    for head in 2..8 {
+        assert_eq!(ana.say(&room, "further").await["seq"], head);
+        let resume = json!({ "resume": { "rooms": { room.clone(): head } } });
+        let mut there = two.hello(&token, resume).await;
+        let live = there
+            .wait_for(|frame| {
+                assert_ne!(frame["type"], "gap", "{frame}");
+                frame["type"] == "live" && frame["payload"]["room_id"] == room
+            })
+            .await;
+        assert_eq!(live["payload"]["seq"], head);
+    }
+    up_to(&mut ben, &room, 1, 7).await;
+}
+
+#[tokio::test]
 async fn a_node_that_leaves_is_out_of_the_view_at_once() {
     let site = Site::new();
     let (one, two) = site.pair().await;
