@@ -30,6 +30,7 @@ async function behindProxies(run, options = {}) {
   }
 }
 
+const all = (clients, name) => Promise.all(Object.values(clients).map((client) => heard(client, 'state', (state) => state.name === name)));
 const total = (clients, what) => Object.values(clients).reduce((sum, client) => sum + client.stats[what], 0);
 
 test(`${CUTS} cuts during a busy room: none lost, none doubled, order kept`, { timeout: 120_000 }, async () => {
@@ -57,11 +58,12 @@ test(`the server killed ${KILLS} times while people write`, { timeout: 120_000 }
     const talk = room.talk(2);
     for (let kill = 0; kill < KILLS; kill += 1) {
       await pass(200);
-      const down = heard(clients.bo, 'state', (state) => state.name === 'waiting');
+      const down = all(clients, 'waiting');
       await server.kill();
       await down;
+      const back = all(clients, 'online');
       await server.start();
-      await heard(clients.bo, 'state', (state) => state.name === 'online');
+      await back;
     }
     await room.quiet();
     await talk;
