@@ -82,7 +82,7 @@ pub(crate) async fn run(plan: Plan) -> Outcome {
     ));
     for (kind, mut times) in recovered {
         times.sort();
-        let at = |percent: usize| times[(times.len() - 1) * percent / 100];
+        let at = |percent: usize| times[(times.len() * percent).div_ceil(100) - 1];
         let (count, half, most) = (times.len(), at(50), at(99));
         dice::say(&format!(
             "{kind:?}: {count} times, served again after p50 {half:?}, p99 {most:?}"
