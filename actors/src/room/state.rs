@@ -9,9 +9,11 @@
 //! - a `msg_id` is looked for in the window, in the append in flight and in the batch being made before it is decided (P-3, rule A).
 //! - after `Conflict` or `Unknown` the tail is read before anything else (rule B).
 //! - what other nodes appended is folded in as durable events in order, never as what a hint says (P-5).
+//! - a frame is refused as not stored only where no append of it can be stored any more.
 //!
 //! Deliberately absent: receipts and typing (`live`), reading, delivery, clocks, I/O.
 
+mod doubt;
 mod follow;
 
 use std::{collections::VecDeque, sync::Arc};
@@ -151,7 +153,7 @@ impl RoomState {
                 self.batch.clear();
                 let mut effects = Vec::new();
                 for flying in std::mem::take(&mut self.flying) {
-                    refuse(&flying, &Refusal::from(error.clone()), &mut effects);
+                    self.refuse(&flying, &Refusal::from(error.clone()), &mut effects);
                 }
                 effects.extend(self.advance(at));
                 effects
@@ -187,7 +189,8 @@ impl RoomState {
                 let Some(front) = self.queue.pop_front() else {
                     return Vec::new();
                 };
-                let mut effects = vec![Effect::Reply(front.ticket, Err(error.into()))];
+                let told = self.told(&front, &Refusal::from(error));
+                let mut effects = vec![Effect::Reply(front.ticket, Err(told))];
                 effects.extend(self.advance(at));
                 return effects;
             }
@@ -214,13 +217,12 @@ impl RoomState {
                 Outcome::Unknown => reply::unknown_outcome(),
             };
             for flying in &flying {
-                refuse(flying, &refusal, &mut effects);
+                self.refuse(flying, &refusal, &mut effects);
             }
-            for pending in self.queue.drain(..) {
-                effects.push(Effect::Reply(
-                    pending.ticket,
-                    Err(Refusal::unavailable("the store is unavailable")),
-                ));
+            let refusal = Refusal::unavailable("the store is unavailable");
+            for pending in std::mem::take(&mut self.queue) {
+                let told = self.told(&pending, &refusal);
+                effects.push(Effect::Reply(pending.ticket, Err(told)));
             }
             effects.push(Effect::Fail);
             return effects;
@@ -230,7 +232,7 @@ impl RoomState {
             self.take_durable(event, Origin::Here, &mut effects);
         }
         // What is not in the tail goes back to the front of the queue, in order; followers after their leader.
-        for flying in flying.into_iter().rev() {
+        for mut flying in flying.into_iter().rev() {
             let own = tail.iter().rfind(|event| {
                 event.sender == flying.pending.caller.user_id
                     && event.msg_id == flying.pending.msg_id
@@ -238,6 +240,9 @@ impl RoomState {
             if let Some(event) = own {
                 self.acknowledge(&flying, event, &mut effects);
                 continue;
+            }
+            if outcome == Outcome::Unknown && tail.is_empty() {
+                self.doubt(&mut flying.pending);
             }
             for ticket in flying.followers.iter().rev() {
                 self.queue.push_front(Pending {
@@ -404,9 +409,8 @@ impl RoomState {
         };
         let Some(seq) = window.find(Key::new(&pending.caller.user_id, pending.msg_id)) else {
             let full = || {
-                Verdict::reply(Err(Refusal::unavailable(
-                    "the room remembers all the frames it can",
-                )))
+                let refusal = Refusal::unavailable("the room remembers all the frames it can");
+                Verdict::reply(Err(self.told(pending, &refusal)))
             };
             return window.is_full().then(full);
         };
@@ -472,12 +476,5 @@ impl RoomState {
                 "R-1: an append starts at the durable head"
             );
         }
-    }
-}
-
-fn refuse(flying: &Flying, refusal: &Refusal, effects: &mut Vec<Effect>) {
-    effects.push(Effect::Reply(flying.pending.ticket, Err(refusal.clone())));
-    for ticket in &flying.followers {
-        effects.push(Effect::Reply(*ticket, Err(refusal.clone())));
     }
 }

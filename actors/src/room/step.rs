@@ -43,6 +43,8 @@ pub struct Facts {
     pub missing_users: Option<Vec<UserId>>,
     /// Events asked for, by position; `None`: there is none.
     pub events: Vec<(Seq, Option<Arc<Event>>)>,
+    /// The head behind which an append of the frame ended unknown.
+    pub doubt: Option<Seq>,
 }
 
 impl Facts {
