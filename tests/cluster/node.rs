@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{BufRead as _, BufReader},
     net::SocketAddr,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -27,6 +28,7 @@ pub(crate) struct Site {
     pub(crate) redis: RedisServer,
     keyspace: String,
     folder: TempDir,
+    has_internal: bool,
 }
 
 /// A running node; killed when dropped.
@@ -45,7 +47,23 @@ impl Site {
             redis: RedisServer::start(),
             keyspace: format!("parlor_test_{}", Uuid::now_v7().simple()),
             folder,
+            has_internal: false,
         }
+    }
+
+    /// Starts what nodes need that have internal listeners.
+    pub(crate) fn with_internal() -> Self {
+        Self {
+            has_internal: true,
+            ..Self::new()
+        }
+    }
+
+    /// Returns a file of this folder with a secret that the nodes do not have otherwise.
+    pub(crate) fn other_secret(&self) -> PathBuf {
+        let file = self.folder.path().join("other-secret");
+        std::fs::write(&file, [b'b'; 64]).unwrap();
+        file
     }
 
     /// Returns the command of a node with this name, its output piped.
@@ -78,12 +96,20 @@ impl Site {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);
+        if self.has_internal {
+            command.env("PARLOR__SERVER__INTERNAL_LISTEN", "127.0.0.1:0");
+        }
         command
     }
 
     /// Starts a node and waits until it listens.
     pub(crate) async fn node(&self, name: &str) -> Node {
-        let mut child = self.command(name).spawn().unwrap();
+        self.start(self.command(name)).await
+    }
+
+    /// Starts a node by a command of its own, and waits until it listens.
+    pub(crate) async fn start(&self, mut command: Command) -> Node {
+        let mut child = command.spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let first = tokio::task::spawn_blocking(move || {
             let mut line = String::new();
