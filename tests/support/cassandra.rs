@@ -145,6 +145,14 @@ impl Cassandra {
     /// Stops a node in the middle of whatever it does; its connections stay open.
     pub(crate) fn pause(&self, node: usize) {
         self.signal(node, "-STOP");
+        // The signal is on its way; until every thread has it, an answer may still come.
+        let tasks = format!("/proc/{}/task", self.nodes[node].server);
+        while !fs::read_dir(&tasks).unwrap().all(|task| {
+            let stat = task.map(|task| fs::read_to_string(task.path().join("stat")));
+            stat.is_ok_and(|stat| stat.is_ok_and(|stat| stat.contains(") T ")))
+        }) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Lets a paused node go on.
