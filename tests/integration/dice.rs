@@ -1,6 +1,8 @@
 //! Seeded chance, so that a failure can be run again: `PARLOR_SEED` sets the seed.
 #![allow(dead_code, reason = "each binary uses a part")]
 
+use std::net::{SocketAddr, TcpListener};
+
 /// A small generator (splitmix64).
 pub(crate) struct Dice(u64);
 
@@ -38,6 +40,17 @@ impl Dice {
     pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         let at = usize::try_from(self.below(from.len() as u64)).expect("invariant: below a length");
         &from[at]
+    }
+
+    /// Finds a port below those the system gives to outgoing connections: one that is asked for while nobody listens could else connect
+    /// to itself, and a server that is away must find it free again.
+    pub(crate) fn free_address(&mut self) -> SocketAddr {
+        let free = (0..1000).find_map(|_| {
+            let port = u16::try_from(self.between(12_000, 30_000)).expect("invariant: a port");
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            TcpListener::bind(address).ok().map(|_| address)
+        });
+        free.expect("a free port")
     }
 
     /// Begins another generator.

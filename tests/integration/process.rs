@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{BufRead, BufReader},
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -31,7 +31,7 @@ impl Site {
     /// Chooses a folder and a port, with more settings.
     pub(crate) fn new(dice: &mut Dice, settings: Vec<(&'static str, String)>) -> Self {
         Self {
-            address: free_address(dice),
+            address: dice.free_address(),
             folder: tempfile::tempdir().unwrap(),
             settings,
         }
@@ -123,14 +123,4 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Finds a port below those the system gives to outgoing connections: one that is asked for while nobody listens could else connect to itself.
-fn free_address(dice: &mut Dice) -> SocketAddr {
-    let free = (0..1000).find_map(|_| {
-        let port = u16::try_from(dice.between(12_000, 30_000)).expect("invariant: a port");
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        TcpListener::bind(address).ok().map(|_| address)
-    });
-    free.expect("a free port")
 }

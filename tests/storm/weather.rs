@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    net::{SocketAddr, TcpListener},
     time::{Duration, Instant},
 };
 
@@ -58,7 +57,7 @@ pub(crate) struct Outcome {
 pub(crate) async fn run(plan: Plan) -> Outcome {
     dice::say(&format!("PARLOR_SEED={} faults {}", plan.seed, plan.faults));
     let mut dice = Dice::new(plan.seed);
-    let addresses = (0..3).map(|_| free_address(&mut dice)).collect();
+    let addresses = (0..3).map(|_| dice.free_address()).collect();
     let mut cluster = Cluster::start(addresses, plan.settings).await;
     let people = gather(&cluster.urls(), SIZE, Memory::Kept, &mut dice).await;
     let crowd = Crowd::begin(people);
@@ -99,14 +98,4 @@ async fn served(crowd: &Crowd) -> Duration {
         sleep(Duration::from_millis(10)).await;
     }
     began.elapsed()
-}
-
-/// Finds a port below those the system gives to outgoing connections: a node that is away must find it free again.
-fn free_address(dice: &mut Dice) -> SocketAddr {
-    let free = (0..1000).find_map(|_| {
-        let port = u16::try_from(dice.between(12_000, 30_000)).expect("invariant: a port");
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        TcpListener::bind(address).ok().map(|_| address)
-    });
-    free.expect("a free port")
 }
