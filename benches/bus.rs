@@ -92,7 +92,9 @@ async fn node(name: &str, server: &RedisServer) -> (Redis, UnboundedReceiver<Inb
         boot_id: BootId::new(ids.uuid(clock.now())),
         internal_address: None,
     };
-    let redis = Redis::start(&settings, own, clock, ids).await.unwrap();
+    let redis = Redis::start(&settings, own, clock, ids, None)
+        .await
+        .unwrap();
     let (sender, arrived) = unbounded_channel();
     redis.bus().attach(Arc::new(move |inbound| {
         let _ = sender.send(inbound);

@@ -3,6 +3,7 @@
 //! Layout:
 //! - [`wiring`]: joins settings, adapters, actors and listeners; the only place that names adapters.
 //! - [`websocket`]: the socket; [`http`]: everything else on the same port.
+//! - `internal`: the listener for the other nodes.
 //! - [`auth`]: accounts and tokens.
 //! - [`command`]: the command line.
 //!
@@ -12,6 +13,7 @@
 pub mod auth;
 pub mod command;
 pub mod http;
+mod internal;
 pub mod websocket;
 pub mod wiring;
 

@@ -12,7 +12,7 @@ mod store;
 mod tls;
 mod watch;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{net::TcpListener, path::PathBuf, sync::Arc};
 
 use actix_web::web;
 use parlor_actors::{
@@ -33,7 +33,7 @@ use parlor_actors::{
     },
     session::SessionEnv,
 };
-use parlor_cluster::{CqlError, OpenError, RandomIds, RedisStartError, SystemClock};
+use parlor_cluster::{CqlError, OpenError, RandomIds, RedisStartError, SystemClock, http::Seal};
 use parlor_config::{AuthMode, ClusterBackend, Settings};
 use parlor_schema::{
     BootId, NodeId,
@@ -55,6 +55,7 @@ use crate::{
         load_shared_secret,
     },
     http::HttpState,
+    internal::Internal,
     websocket::{Admission, AdmissionLimits, WebSocketWire, WsState},
 };
 
@@ -121,6 +122,8 @@ pub struct Base {
     /// This node.
     pub node: NodeInfo,
     secret: [u8; 32],
+    /// The internal listener, bound before the others are told its address.
+    internal: Option<TcpListener>,
 }
 
 impl Base {
@@ -144,16 +147,24 @@ impl Base {
             Some(file) => load_shared_secret(file)?,
             None => load_or_make_secret(&secret_path(settings), &*ids)?,
         };
+        let internal = match backend {
+            ClusterBackend::Single => None,
+            ClusterBackend::Redis => listen::internal(&settings.server)?,
+        };
+        let seal = internal
+            .is_some()
+            .then(|| Seal::new(&derive(&secret, KeyUse::Links)));
+        let (internal, internal_address) = internal.unzip();
         let node = NodeInfo {
             node_id: node_id(settings),
             boot_id: BootId::new(ids.uuid(clock.now())),
-            internal_address: internal_address(settings),
+            internal_address,
         };
         let cluster = match backend {
             ClusterBackend::Single => Cluster::alone(node.clone()),
             ClusterBackend::Redis => {
                 let redis = &settings.cluster.redis;
-                Cluster::on_redis(redis, node.clone(), clock.clone(), ids.clone()).await?
+                Cluster::on_redis(redis, node.clone(), clock.clone(), ids.clone(), seal).await?
             }
         };
         let ports = AuthPorts {
@@ -171,17 +182,13 @@ impl Base {
             auth,
             node,
             secret,
+            internal,
         })
     }
 }
 
 fn secret_path(settings: &Settings) -> PathBuf {
     settings.storage.path.join("secret")
-}
-
-fn internal_address(settings: &Settings) -> Option<Arc<str>> {
-    let listen = settings.server.internal_listen.as_ref()?;
-    Some(listen.to_string().into())
 }
 
 fn node_id(settings: &Settings) -> NodeId {
@@ -238,7 +245,7 @@ pub async fn start_over(settings: Settings, stores: Stores) -> Result<Running, S
 fn run(
     settings: &Settings,
     tls: Option<ServerConfig>,
-    base: Base,
+    mut base: Base,
     stores: Stores,
 ) -> Result<Running, StartError> {
     let metrics = Metrics::new();
@@ -278,6 +285,7 @@ fn run(
         base.store.clone(),
         metrics.clone(),
     );
+    let internal = internal(&mut base, &metrics);
     let state = web::Data::new(HttpState {
         front: Arc::new(front::ActorFront {
             front,
@@ -291,8 +299,8 @@ fn run(
     listen::listen(
         settings,
         tls,
-        ws,
-        state,
+        (ws, state),
+        internal,
         listen::Held {
             store: base.store,
             cluster: base.cluster,
@@ -302,6 +310,19 @@ fn run(
             _node: node,
         },
     )
+}
+
+/// Makes what the internal listener works with, where there is one.
+fn internal(base: &mut Base, metrics: &Arc<Metrics>) -> Option<(TcpListener, Internal)> {
+    let listener = base.internal.take()?;
+    let internal = Internal {
+        own: base.node.boot_id,
+        seal: Seal::new(&derive(&base.secret, KeyUse::Links)),
+        clock: base.clock.clone(),
+        metrics: metrics.clone(),
+        deliver: base.cluster.deliver()?,
+    };
+    Some((listener, internal))
 }
 
 /// Makes what every frame meets first.

@@ -24,7 +24,7 @@ use prometheus_client::{
     registry::{Metric, Registry, Unit},
 };
 
-pub use outside::{Outside, set};
+pub use outside::{LinkLabel, LinkRefusal, Outside, ReasonLabel, set};
 
 /// What stands before every name.
 pub const METRIC_PREFIX: &str = "parlor";
@@ -95,6 +95,12 @@ metric_names! {
     BusLost = "bus_lost", None, "Losses that the links to this node noticed";
     BusDeaf = "bus_deaf", None, "Subscriptions given up because nothing came over them";
     BusGarbage = "bus_garbage", None, "Packets and envelopes that this node does not know";
+    LinkPacketsOut = "link_packets_out", None, "Packets sent to other nodes, by link: redis, or http where that does not carry them";
+    LinkPacketsIn = "link_packets_in", None, "Packets received from other nodes, by link";
+    LinkFailures = "link_failures", None, "Calls of other nodes that failed, by reason";
+    LinkRefused = "link_refused", None, "Calls of the internal listener refused, by reason";
+    LinksHttp = "links_http", None, "Nodes that are called over HTTP now, because Redis does not carry what is for them";
+    LinksDown = "links_down", None, "Nodes that are reached neither over Redis nor over HTTP now";
     NameConflicts = "name_conflicts", None, "Times another process used the name of this node";
     CqlBuckets = "cql_buckets", None, "Buckets opened behind another";
     CqlReads = "cql_reads", None, "Reads of events that went to the CQL server";
@@ -209,6 +215,12 @@ impl Metrics {
         self.closes.get_or_create(&code.into()).inc();
     }
 
+    /// Counts one call of the internal listener that was refused.
+    pub fn link_refused(&self, reason: LinkRefusal) {
+        let family = &self.outside.link_refused;
+        family.get_or_create(&reason.into()).inc();
+    }
+
     /// Writes all metrics as OpenMetrics text.
     ///
     /// # Panics
@@ -262,6 +274,7 @@ impl Metrics {
         for code in CloseCode::ALL {
             drop(self.closes.get_or_create(&(*code).into()));
         }
+        self.outside.touch();
     }
 }
 

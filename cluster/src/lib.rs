@@ -4,6 +4,7 @@
 //! - `embedded`: [`EmbeddedStore`] (timeline and directory in one file, for one node);
 //! - `scylla`: [`CqlStore`] (timeline and directory in ScyllaDB or Cassandra, for any number of nodes);
 //! - `link`: pure states of links and of the view, for any transport between nodes;
+//! - `http`: packets of links as calls to another node, for when Redis does not carry them;
 //! - `redis`: [`Redis`] (bus, membership, session registry and quotas on Redis or Valkey);
 //! - `memory`: [`MemoryStore`], [`MemoryBus`], [`SingleMembership`], [`SystemClock`], [`RandomIds`].
 //!
@@ -15,12 +16,13 @@
 
 mod account;
 pub mod embedded;
+pub mod http;
 pub mod link;
 pub mod memory;
 pub mod redis;
 pub mod scylla;
 
-pub use crate::redis::{Redis, RedisHealth, RedisStartError};
+pub use crate::redis::{PeerLink, Redis, RedisHealth, RedisStartError};
 pub use crate::scylla::{CqlError, CqlStats, CqlStore, CqlTuning};
 pub use embedded::{EmbeddedStats, EmbeddedStore, OpenError};
 pub use memory::{MemoryBus, MemoryStore, RandomIds, SingleMembership, SystemClock};

@@ -1,7 +1,7 @@
 //! Links between nodes: what a transport of envelopes needs to notice that it lost some.
 //!
-//! Owns the pure states [`Outgoing`] (one per destination) and [`Incoming`] (one per node), and the [`Packet`] between
-//! them. Whatever carries packets at most once, in whichever order, may stand between: a Redis channel, an HTTP call.
+//! Owns the pure states [`Outgoing`] (one per destination) and [`Incoming`] (one per node), the [`Packet`] between
+//! them, and [`Route`], which says what carries it. Whatever carries packets at most once, in whichever order, may stand between: a Redis channel, an HTTP call.
 //!
 //! Invariants:
 //! - L-1: packets that carry something are numbered 1, 2, 3 and so on per run of the sender and destination; what was
@@ -16,12 +16,14 @@
 mod incoming;
 mod outgoing;
 mod packet;
+mod route;
 mod view;
 
 pub use incoming::{Heard, Incoming};
 pub use outgoing::{Limits, Outgoing};
 pub(crate) use packet::encode;
 pub use packet::{Contents, Packet, PacketError, pack_contents, pack_heartbeat, read_packet};
+pub use route::{Carrier, Load, Route};
 pub use view::{Seen, ViewState};
 
 #[cfg(test)]

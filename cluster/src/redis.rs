@@ -37,13 +37,14 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-pub use bus::RedisBus;
+pub use bus::{PeerLink, RedisBus};
 pub use health::{BusStats, LinkState};
 pub use membership::RedisMembership;
 pub use quota::RedisQuota;
 pub use servers::RedisStartError;
 pub use sessions::RedisSessions;
 
+use crate::http::{CallStats, Calls, Seal, Stamp};
 use bus::BusParts;
 use commands::Commands;
 use health::{Counters, LinkHealth};
@@ -65,6 +66,7 @@ pub struct Redis {
     commands: Arc<Commands>,
     subscription: Arc<LinkHealth>,
     counters: Arc<Counters>,
+    calls: Option<Arc<Calls>>,
     thread: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
@@ -79,10 +81,13 @@ pub struct RedisHealth {
     pub frozen: bool,
     /// Counts.
     pub bus: BusStats,
+    /// What was sent around Redis.
+    pub calls: CallStats,
 }
 
 impl Redis {
-    /// Connects, writes this node's key, and looks at the other nodes.
+    /// Connects, writes this node's key, and looks at the other nodes. With a seal, what Redis does not carry goes to the internal
+    /// listeners of the others; what they send to that of this node is given to [`Redis::deliver`].
     ///
     /// # Errors
     /// Names what in the settings cannot be used, or that nothing answered within 10 s.
@@ -91,7 +96,10 @@ impl Redis {
         own: NodeInfo,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
+        seal: Option<Seal>,
     ) -> Result<Self, RedisStartError> {
+        let calls = seal.map(|seal| Calls::new(own.clone(), seal, Arc::clone(&clock)));
+        let calls = calls.transpose()?.map(Arc::new);
         let servers = Arc::new(Servers::new(settings)?);
         let names = Names::new(&settings.prefix);
         let counters = Arc::new(Counters::default());
@@ -121,6 +129,7 @@ impl Redis {
             clock,
             ids: Arc::clone(&ids),
             subscriber,
+            calls: calls.clone(),
         });
         let sessions = RedisSessions::new(
             Arc::clone(&commands),
@@ -132,6 +141,7 @@ impl Redis {
             sessions: Arc::new(sessions),
             quota: Arc::new(quota),
             counters,
+            calls,
             subscription,
             thread: Mutex::default(),
             bus,
@@ -158,6 +168,7 @@ impl Redis {
                     let _ = ready.send(first_answer(&commands, &membership).await);
                     tokio::spawn(membership.run());
                     tokio::spawn(Arc::clone(&bus).listen());
+                    tokio::spawn(Arc::clone(&bus).call());
                     tokio::spawn(bus.run());
                     let _ = stopped.await;
                 });
@@ -204,7 +215,25 @@ impl Redis {
             subscription: self.subscription.state(),
             frozen: self.membership.is_frozen(),
             bus: self.counters.snapshot(),
+            calls: self
+                .calls
+                .as_ref()
+                .map_or_else(CallStats::default, |calls| calls.stats()),
         }
+    }
+
+    /// Tells how this node reaches each other of the view, in id order.
+    #[must_use]
+    pub fn links(&self) -> Vec<PeerLink> {
+        self.bus.peer_links()
+    }
+
+    /// Takes the body of a call whose seal was checked; tells whether all of it was queued.
+    ///
+    /// When full: what does not fit is dropped and counted, and its link reports the loss.
+    #[must_use]
+    pub fn deliver(&self, stamp: &Stamp, body: &[u8]) -> bool {
+        self.bus.deliver(stamp, body)
     }
 
     /// Takes this node out of the views of the others, for one that ends. The bus goes on until this is dropped.

@@ -13,9 +13,14 @@ use crate::{HostPort, Refusal, error::refuse};
 pub struct Server {
     /// The public listener, as `host:port`; port 0 takes a free one. The default is reached from this machine only.
     pub listen: HostPort,
-    /// The listener for the other nodes, kept off the public network; needs `cluster.secret_file`. Off when absent.
+    /// The listener for the other nodes, by which they go on when Redis is away; in the clear, so kept off the public network. Needs
+    /// `cluster.secret_file`. Without `cluster.backend = "redis"` nothing listens there. Off when absent.
     #[schemars(example = &"10.0.0.1:8081")]
     pub internal_listen: Option<HostPort>,
+    /// Where the other nodes reach that listener, as `host:port`, when it is not where it listens: behind a name, or when that is
+    /// `0.0.0.0`.
+    #[schemars(example = &"node-1.internal:8081")]
+    pub internal_address: Option<HostPort>,
     /// The web origins whose pages may connect, besides the server's own, each as a browser sends it:
     /// `["https://chat.example.org"]`.
     pub allowed_origins: Vec<String>,
@@ -40,6 +45,7 @@ impl Default for Server {
         Self {
             listen: HostPort::loopback(8080),
             internal_listen: None,
+            internal_address: None,
             allowed_origins: Vec::new(),
             operations_listen: None,
             workers: None,
@@ -52,6 +58,12 @@ impl Default for Server {
 
 impl Server {
     pub(crate) fn check(&self) -> Result<(), Refusal> {
+        if self.internal_address.is_some() && self.internal_listen.is_none() {
+            return refuse(
+                "server.internal_listen",
+                "must be set, because server.internal_address is",
+            );
+        }
         match (&self.tls_cert_file, &self.tls_key_file) {
             (Some(_), None) => {
                 return refuse("server.tls_key_file", "needed by server.tls_cert_file");

@@ -2,6 +2,8 @@
 //!
 //! Owns the checks between sections and the rendering of what is in effect. Deliberately absent: reading (`load`).
 
+use std::net::IpAddr;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +96,7 @@ impl Settings {
             );
         }
         if self.cluster.backend == ClusterBackend::Redis {
+            self.check_internal_address()?;
             if self.storage.backend == StorageBackend::Embedded {
                 return refuse(
                     "storage.backend",
@@ -106,6 +109,24 @@ impl Settings {
                     "must be set, because cluster.backend is \"redis\": nodes share a secret",
                 );
             }
+        }
+        Ok(())
+    }
+
+    /// Refuses an internal listener that the other nodes could not call: they are told its address.
+    fn check_internal_address(&self) -> Result<(), Refusal> {
+        let Some(listen) = &self.server.internal_listen else {
+            return Ok(());
+        };
+        let is_everywhere = listen
+            .host()
+            .parse::<IpAddr>()
+            .is_ok_and(|host| host.is_unspecified());
+        if is_everywhere && self.server.internal_address.is_none() {
+            return refuse(
+                "server.internal_address",
+                "must be set, because server.internal_listen names no address that others could call",
+            );
         }
         Ok(())
     }

@@ -28,6 +28,10 @@ fn listeners() {
     takes("server.internal_listen = \"0.0.0.0:8081\"\ncluster.secret_file = \"s\"");
     refuses(
         "server.internal_listen",
+        "server.internal_address = \"node-1:8081\"",
+    );
+    refuses(
+        "server.internal_listen",
         "server.internal_listen = \"127.0.0.1:8080\"\ncluster.secret_file = \"s\"",
     );
     refuses(
@@ -81,6 +85,14 @@ fn cluster() {
     refuses("storage.backend", &format!("{redis}\n{secret}"));
     refuses("cluster.secret_file", &format!("{redis}\n{store}"));
     takes(&format!("{redis}\n{store}\n{secret}"));
+    let everywhere = "server.internal_listen = \"[::]:8081\"";
+    refuses(
+        "server.internal_address",
+        &format!("{redis}\n{store}\n{secret}\n{everywhere}"),
+    );
+    takes(&format!(
+        "{redis}\n{store}\n{secret}\n{everywhere}\nserver.internal_address = \"node-1:8081\""
+    ));
     takes(&format!(
         "cluster.backend = \"redis\"\ncluster.redis.nodes = [\"a:1\"]\ncluster.redis.mode = \"cluster\"\n{store}\n{secret}"
     ));

@@ -26,6 +26,8 @@ pub enum KeyUse {
     AccessTokens,
     /// Signs cursors.
     Cursors,
+    /// Seals what nodes say to each other's internal listener.
+    Links,
 }
 
 impl KeyUse {
@@ -33,6 +35,7 @@ impl KeyUse {
         match self {
             Self::AccessTokens => b"parlor access tokens v1",
             Self::Cursors => b"parlor cursors v1",
+            Self::Links => b"parlor links v1",
         }
     }
 }

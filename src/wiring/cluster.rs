@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use parlor_cluster::{
-    MemoryBus, RandomIds, Redis, RedisHealth, RedisStartError, SingleMembership, SystemClock,
+    MemoryBus, PeerLink, RandomIds, Redis, RedisHealth, RedisStartError, SingleMembership,
+    SystemClock, http::Seal,
 };
 use parlor_schema::port::{Bus, Membership, NodeInfo};
+
+use crate::internal::Deliver;
 
 /// The other nodes, or that there are none.
 #[derive(Clone)]
@@ -34,8 +37,9 @@ impl Cluster {
         node: NodeInfo,
         clock: Arc<SystemClock>,
         ids: Arc<RandomIds>,
+        seal: Option<Seal>,
     ) -> Result<Self, RedisStartError> {
-        let redis = Redis::start(settings, node, clock, ids).await?;
+        let redis = Redis::start(settings, node, clock, ids, seal).await?;
         Ok(Self::Redis(Arc::new(redis)))
     }
 
@@ -63,6 +67,29 @@ impl Cluster {
         match self {
             Self::Alone(..) => None,
             Self::Redis(redis) => Some(redis.health()),
+        }
+    }
+
+    /// Tells how each other node is reached.
+    #[must_use]
+    pub fn links(&self) -> Vec<PeerLink> {
+        match self {
+            Self::Alone(..) => Vec::new(),
+            Self::Redis(redis) => redis.links(),
+        }
+    }
+
+    /// Returns what takes the calls of other nodes, where there are some.
+    pub(super) fn deliver(&self) -> Option<Deliver> {
+        match self {
+            Self::Alone(..) => None,
+            Self::Redis(redis) => {
+                let redis = Arc::downgrade(redis);
+                Some(Arc::new(move |stamp, body| {
+                    let redis = redis.upgrade();
+                    redis.is_some_and(|redis| redis.deliver(stamp, body))
+                }))
+            }
         }
     }
 

@@ -21,6 +21,7 @@ use rustls::ServerConfig;
 use super::{Cluster, StartError, Store};
 use crate::{
     http::{self, HttpState, Listener},
+    internal::{self, Internal},
     websocket::{self, WsState},
 };
 
@@ -77,8 +78,8 @@ pub struct Running {
 pub(super) fn listen(
     settings: &Settings,
     tls: Option<ServerConfig>,
-    ws: WsState,
-    state: web::Data<HttpState>,
+    (ws, state): (WsState, web::Data<HttpState>),
+    internal: Option<(TcpListener, Internal)>,
     held: Held,
 ) -> Result<Running, StartError> {
     let scheme = match tls {
@@ -94,9 +95,7 @@ pub(super) fn listen(
             source,
         }
     };
-    let address = public
-        .local_addr()
-        .map_err(failed("server.listen", &settings.server.listen))?;
+    let address = local(&public, "server.listen", &settings.server.listen)?;
     let workers = settings.server.workers.map_or_else(
         || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
         std::num::NonZeroUsize::get,
@@ -116,6 +115,10 @@ pub(super) fn listen(
             .map_err(failed("server.operations_listen", operations))?;
         servers.push(spawn(server));
     }
+    if let (Some((listener, internal)), Some(at)) = (internal, &settings.server.internal_listen) {
+        let server = internal::serve(listener, internal);
+        servers.push(spawn(server.map_err(failed("server.internal_listen", at))?));
+    }
     Ok(Running {
         address,
         scheme,
@@ -127,6 +130,34 @@ pub(super) fn listen(
 
 fn bind(key: &'static str, address: &HostPort) -> Result<TcpListener, StartError> {
     TcpListener::bind(address.as_str()).map_err(|source| StartError::Listen {
+        key,
+        address: address.to_string(),
+        source,
+    })
+}
+
+/// Takes the internal listener, and says where the other nodes reach it.
+pub(super) fn internal(
+    settings: &parlor_config::Server,
+) -> Result<Option<(TcpListener, Arc<str>)>, StartError> {
+    let Some(listen) = &settings.internal_listen else {
+        return Ok(None);
+    };
+    let listener = bind("server.internal_listen", listen)?;
+    let address = match (&settings.internal_address, listen.port()) {
+        (Some(address), _) => address.to_string(),
+        (None, 0) => local(&listener, "server.internal_listen", listen)?.to_string(),
+        (None, _) => listen.to_string(),
+    };
+    Ok(Some((listener, address.into())))
+}
+
+fn local(
+    listener: &TcpListener,
+    key: &'static str,
+    address: &HostPort,
+) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|source| StartError::Listen {
         key,
         address: address.to_string(),
         source,

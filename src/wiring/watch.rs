@@ -12,10 +12,10 @@ use std::{
 };
 
 use parlor_actors::{
-    metrics::{Metrics, Outside, set},
+    metrics::{LinkLabel, Metrics, Outside, ReasonLabel, set},
     ports::Ports,
 };
-use parlor_cluster::{CqlStats, RedisHealth};
+use parlor_cluster::{CqlStats, PeerLink, RedisHealth, http::CallFailure, link::Carrier};
 use parlor_schema::{RoomId, port::Clock};
 
 use super::{Cluster, Store};
@@ -94,6 +94,7 @@ impl Watch {
             outside.nodes.set(i64::try_from(nodes).unwrap_or(i64::MAX));
             if let Some(health) = self.cluster.redis_health() {
                 copy_redis(outside, &health);
+                copy_links(outside, &health, &self.cluster.links());
             }
             if let Store::Cql(store) = &store {
                 copy_cql(outside, &store.stats());
@@ -128,6 +129,18 @@ impl Watch {
         if health.frozen {
             troubles.push("redis: the view of the nodes is frozen".to_owned());
         }
+        for PeerLink {
+            node,
+            carrier,
+            is_reached,
+        } in self.cluster.links()
+        {
+            match (carrier, is_reached) {
+                (Carrier::Redis, true) => {}
+                (Carrier::Http, true) => troubles.push(format!("link to {node}: over http")),
+                (_, false) => troubles.push(format!("link to {node}: down")),
+            }
+        }
         troubles
     }
 
@@ -154,6 +167,27 @@ fn copy_redis(outside: &Outside, health: &RedisHealth) {
     set(&outside.bus_deaf, bus.deaf);
     set(&outside.bus_garbage, bus.garbage);
     set(&outside.name_conflicts, bus.name_conflicts);
+}
+
+fn copy_links(outside: &Outside, health: &RedisHealth, links: &[PeerLink]) {
+    let (out, within) = (&outside.link_packets_out, &outside.link_packets_in);
+    let (bus, calls) = (&health.bus, &health.calls);
+    set(&out.get_or_create(&LinkLabel::REDIS), bus.packets);
+    set(&within.get_or_create(&LinkLabel::REDIS), bus.received);
+    set(&out.get_or_create(&LinkLabel::HTTP), calls.packets);
+    set(&within.get_or_create(&LinkLabel::HTTP), bus.called);
+    for (failure, failures) in CallFailure::ALL.iter().zip(calls.failures) {
+        let reason = failure.as_str();
+        let series = ReasonLabel { reason };
+        set(&outside.link_failures.get_or_create(&series), failures);
+    }
+    let so_many = |which: fn(&PeerLink) -> bool| {
+        let count = links.iter().filter(|link| which(link)).count();
+        i64::try_from(count).unwrap_or(i64::MAX)
+    };
+    let by_http = |link: &PeerLink| link.carrier == Carrier::Http && link.is_reached;
+    outside.links_http.set(so_many(by_http));
+    outside.links_down.set(so_many(|link| !link.is_reached));
 }
 
 fn copy_cql(outside: &Outside, stats: &CqlStats) {

@@ -11,6 +11,7 @@ mod cassandra;
 mod redis;
 
 mod faults;
+mod links;
 mod members;
 mod node;
 mod order;

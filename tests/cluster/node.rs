@@ -5,6 +5,7 @@ use std::{
     fs::File,
     io::{BufRead as _, BufReader},
     net::SocketAddr,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -29,6 +30,7 @@ pub(crate) struct Site {
     cql: String,
     keyspace: String,
     folder: TempDir,
+    has_internal: bool,
 }
 
 /// A running node; killed when dropped.
@@ -53,7 +55,23 @@ impl Site {
             cql: cql.to_owned(),
             keyspace: format!("parlor_test_{}", Uuid::now_v7().simple()),
             folder,
+            has_internal: false,
         }
+    }
+
+    /// Starts what nodes need that have internal listeners.
+    pub(crate) fn with_internal() -> Self {
+        Self {
+            has_internal: true,
+            ..Self::new()
+        }
+    }
+
+    /// Returns a file of this folder with a secret that the nodes do not have otherwise.
+    pub(crate) fn other_secret(&self) -> PathBuf {
+        let file = self.folder.path().join("other-secret");
+        std::fs::write(&file, [b'b'; 64]).unwrap();
+        file
     }
 
     /// Returns the command of a node with this name, its output piped.
@@ -83,6 +101,9 @@ impl Site {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log);
+        if self.has_internal {
+            command.env("PARLOR__SERVER__INTERNAL_LISTEN", "127.0.0.1:0");
+        }
         command
     }
 

@@ -2,8 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use parlor_cluster::{
+    http::Stamp,
+    link::{Contents, pack_contents},
+};
 use parlor_schema::{
-    Seq,
+    NodeId, Seq, Timestamp,
     envelope::Destination,
     port::{Bus as _, Inbound},
 };
@@ -151,4 +155,40 @@ async fn a_new_run_of_a_node_is_a_new_link() {
         view.is_alive(&name("n1"), one.info.boot_id)
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_is_called_goes_through_the_same_link_and_is_heard_once() {
+    let server = RedisServer::start();
+    let [one, mut two] = Node::pair(&settings(&server.url())).await;
+    one.tell("n2", 1).await;
+    two.hears(1).await;
+    let packet = |number, user| {
+        let envelope = serde_json::to_vec(&revoked(user)).unwrap();
+        let contents = Contents::Envelopes(vec![envelope.into()]);
+        pack_contents(&one.info.node_id, one.info.boot_id, number, &contents)
+    };
+    let stamp = |from: &NodeId| Stamp {
+        from: from.clone(),
+        boot: one.info.boot_id,
+        to: two.info.boot_id,
+        time: Timestamp::from_millis(0),
+    };
+    let (own, other) = (stamp(&one.info.node_id), stamp(&name("n3")));
+    let body = [packet(2, 2), packet(3, 3)].join(&b'\n');
+    for _ in 0..2 {
+        assert!(two.redis.deliver(&own, &body));
+    }
+    two.hears(2).await;
+    two.hears(3).await;
+    assert!(two.redis.deliver(&own, &packet(5, 5)));
+    let lost = Inbound::LinkLost(name("n1"));
+    assert_eq!(two.hears(5).await, [lost], "L-2: no call is heard twice");
+    let garbage = two.redis.health().bus.garbage;
+    assert!(two.redis.deliver(&other, &packet(6, 6)));
+    within("another's words are not believed", 5, || {
+        two.redis.health().bus.garbage == garbage + 1
+    })
+    .await;
+    assert_eq!(two.redis.health().bus.called, 6);
 }

@@ -55,7 +55,7 @@ pub(crate) async fn start(
         boot_id: BootId::new(ids.uuid(clock.now())),
         internal_address: Some(format!("{node}:7000").into()),
     };
-    let redis = Redis::start(settings, info.clone(), clock, ids).await?;
+    let redis = Redis::start(settings, info.clone(), clock, ids, None).await?;
     Ok((redis, info))
 }
 

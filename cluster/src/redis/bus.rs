@@ -1,13 +1,18 @@
-//! The bus over Redis: a channel for each node, packets of numbered links on it.
+//! The bus over Redis: a channel for each node, packets of numbered links on it; and calls of the nodes' internal listeners
+//! where Redis does not carry them.
 //!
 //! Invariants:
 //! - RB-1: publishing never waits: it queues, and one task sends what waits for all nodes, in one write to each server.
 //!   It sends at once; what is published before the answer comes goes with the next write, as does more than a packet.
 //! - RB-2: every [`BEAT_EVERY`] each peer is told the last number of its link, so that a lost packet is noticed, the last
 //!   one too.
-//! - RB-3: while the server of a node's inbox is away nothing is taken out of that node's queue.
+//! - RB-3: while the server of a node's inbox is away nothing is taken out of that node's queue for it.
+//! - RB-4: both carriers take from one queue and one row of numbers, and what they bring goes through one [`Incoming`]: a change of
+//!   the carrier doubles nothing, and what it loses is noticed.
 //!
 //! Deliberately absent: sending again. What was given to Redis and not answered for is not sent twice.
+
+mod direct;
 
 use std::{
     collections::BTreeMap,
@@ -17,22 +22,30 @@ use std::{
 };
 
 use parlor_schema::{
-    NodeId, RoomId, Seq,
+    NodeId, RoomId, Seq, Timestamp,
     envelope::{Destination, Envelope},
     port::{Bus, BusError, Clock, Ids, Inbound, Inbox, Membership, NodeInfo, PortFuture},
 };
 use redis::{Value, cmd};
 use tokio::{sync::Notify, time::MissedTickBehavior};
 
+pub use direct::PeerLink;
+
 use super::{
     commands::{Commands, Keyed},
     health::{Counters, LinkHealth, count},
     membership::RedisMembership,
     names::Names,
-    subscriber::{Packets, Probes, Queue, Subscriber},
+    subscriber::{Arrived, Packets, Probes, Queue, Subscriber},
     topology::slot,
 };
-use crate::link::{Incoming, Limits, Outgoing, encode, pack_contents, pack_heartbeat, read_packet};
+use crate::{
+    http::Calls,
+    link::{
+        Carrier, Incoming, Limits, Outgoing, Route, encode, pack_contents, pack_heartbeat,
+        read_packet,
+    },
+};
 
 /// How often peers are told how far their link is.
 const BEAT_EVERY: Duration = Duration::from_millis(250);
@@ -56,17 +69,24 @@ pub struct RedisBus {
     counters: Arc<Counters>,
     probes: Arc<Probes>,
     subscription: Arc<LinkHealth>,
-    subscriber: Mutex<Option<Subscriber>>,
+    calls: Option<Arc<Calls>>,
+    queue: Queue,
+    listening: Mutex<Option<(Subscriber, Packets)>>,
     inbox: OnceLock<Inbox>,
     attached: Notify,
     links: Mutex<BTreeMap<NodeId, Link>>,
     waiting: Notify,
+    /// The same for what goes over HTTP.
+    calling: Notify,
 }
 
 struct Link {
     channel: String,
     slot: u16,
     outgoing: Outgoing,
+    route: Route,
+    /// When its node last called, and the time that this call was sealed at.
+    heard: Option<(u64, Timestamp)>,
     /// When something was queued on it, or its node was in the view.
     used_ms: u64,
 }
@@ -80,11 +100,14 @@ pub(super) struct BusParts {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ids: Arc<dyn Ids>,
     pub(super) subscriber: Subscriber,
+    /// The way around Redis, where this node has one.
+    pub(super) calls: Option<Arc<Calls>>,
 }
 
 impl RedisBus {
     pub(super) fn new(parts: BusParts) -> Arc<Self> {
         let subscriber = parts.subscriber;
+        let (queue, packets) = Queue::new(Arc::clone(&subscriber.counters));
         Arc::new(Self {
             own: parts.own,
             commands: parts.commands,
@@ -95,11 +118,14 @@ impl RedisBus {
             counters: Arc::clone(&subscriber.counters),
             probes: Arc::clone(&subscriber.probes),
             subscription: Arc::clone(&subscriber.health),
-            subscriber: Mutex::new(Some(subscriber)),
+            calls: parts.calls,
+            queue,
+            listening: Mutex::new(Some((subscriber, packets))),
             inbox: OnceLock::new(),
             attached: Notify::new(),
             links: Mutex::default(),
             waiting: Notify::new(),
+            calling: Notify::new(),
         })
     }
 
@@ -119,7 +145,9 @@ impl RedisBus {
     }
 
     async fn send(&self, is_beat: bool) {
-        let (mut packets, probe) = (self.packets(is_beat), self.probe(is_beat));
+        let (mut nodes, mut packets): (Vec<NodeId>, Vec<Keyed>) =
+            self.packets(is_beat).into_iter().unzip();
+        let probe = self.probe(is_beat);
         let is_probed = probe.is_some();
         packets.extend(probe);
         if packets.is_empty() {
@@ -134,19 +162,22 @@ impl RedisBus {
                 Err(_) => count(&self.counters.failed, 1),
             }
         }
+        let arrived = |answer: &Result<Value, _>| !matches!(answer, Ok(Value::Int(0)) | Err(_));
+        self.answered(nodes.drain(..).zip(answers.iter().map(arrived)));
         // The probe is the last.
         if is_probed && answers.last().is_some_and(Result::is_ok) {
             self.probes.sent(self.clock.monotonic_ms());
         }
     }
 
-    /// Takes what goes with the next write.
-    fn packets(&self, is_beat: bool) -> Vec<Keyed> {
+    /// Takes what goes with the next write, and to whom.
+    fn packets(&self, is_beat: bool) -> Vec<(NodeId, Keyed)> {
         let (from, boot) = (&self.own.node_id, self.own.boot_id);
         let now = self.clock.monotonic_ms();
         let mut packets = Vec::new();
-        let mut put = |link: &Link, packet| {
-            packets.push(self.publication(link.slot, &link.channel, packet));
+        let mut put = |node: &NodeId, link: &Link, packet| {
+            let publication = self.publication(link.slot, &link.channel, packet);
+            packets.push((node.clone(), publication));
         };
         let mut links = self.links();
         if is_beat {
@@ -157,8 +188,17 @@ impl RedisBus {
             }
         }
         let mut more = false;
-        for link in links.values_mut() {
+        for (node, link) in links.iter_mut() {
             if !self.commands.reaches(link.slot) {
+                self.around_redis(node, link);
+                continue;
+            }
+            let rests = now.saturating_sub(link.used_ms) >= LINK_RESTS_MS;
+            if link.route.carrier() == Carrier::Http {
+                if is_beat && !rests {
+                    let known = link.route.confirmed();
+                    put(node, link, pack_heartbeat(from, boot, known));
+                }
                 continue;
             }
             for _ in 0..PACKETS_PER_WRITE {
@@ -166,16 +206,16 @@ impl RedisBus {
                     break;
                 };
                 let packet = pack_contents(from, boot, number, &contents);
-                put(link, packet);
+                put(node, link, packet);
             }
             more |= link.outgoing.has_envelopes();
-            if is_beat && now.saturating_sub(link.used_ms) < LINK_RESTS_MS {
+            if is_beat && !rests {
                 while let Some((number, contents)) = link.outgoing.take_heads() {
                     let packet = pack_contents(from, boot, number, &contents);
-                    put(link, packet);
+                    put(node, link, packet);
                 }
                 let last = link.outgoing.last();
-                put(link, pack_heartbeat(from, boot, last));
+                put(node, link, pack_heartbeat(from, boot, last));
             }
         }
         if more {
@@ -217,6 +257,8 @@ impl RedisBus {
                 slot: slot(&channel),
                 channel,
                 outgoing: Outgoing::new(Limits::default()),
+                route: Route::default(),
+                heard: None,
                 used_ms: 0,
             }
         });
@@ -250,32 +292,36 @@ impl RedisBus {
         }
         drop(links);
         self.waiting.notify_one();
+        self.calling.notify_one();
         Ok(())
     }
 
     /// Subscribes once there is an inbox, and reads packets for ever.
     pub(super) async fn listen(self: Arc<Self>) {
         self.attached.notified().await;
-        let subscriber = {
+        let held = {
             let mut held = self
-                .subscriber
+                .listening
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
             held.take()
         };
-        let (Some(inbox), Some(subscriber)) = (self.inbox.get(), subscriber) else {
+        let (Some(inbox), Some((subscriber, packets))) = (self.inbox.get(), held) else {
             return;
         };
-        let (queue, packets) = Queue::new(Arc::clone(&self.counters));
-        tokio::spawn(subscriber.run(Arc::clone(&self.ids), queue));
+        tokio::spawn(subscriber.run(Arc::clone(&self.ids), self.queue.clone()));
         self.receive(packets, inbox).await;
     }
 
     async fn receive(&self, mut packets: Packets, inbox: &Inbox) {
         let mut incoming = Incoming::default();
-        while let Some(bytes) = packets.next().await {
-            count(&self.counters.received, 1);
-            let packet = match read_packet(&bytes) {
+        while let Some(Arrived { packet, by }) = packets.next().await {
+            let way = match by {
+                None => &self.counters.received,
+                Some(_) => &self.counters.called,
+            };
+            count(way, 1);
+            let packet = match read_packet(&packet) {
                 Ok(packet) => packet,
                 Err(error) => {
                     count(&self.counters.garbage, 1);
@@ -284,6 +330,11 @@ impl RedisBus {
                 }
             };
             count(&self.counters.garbage, packet.unknown);
+            // Who calls speaks for itself alone.
+            if by.is_some_and(|(node, boot)| packet.from != node || packet.boot != boot) {
+                count(&self.counters.garbage, 1);
+                continue;
+            }
             if packet.from == self.own.node_id {
                 if packet.boot == self.own.boot_id {
                     self.probes.heard(self.clock.monotonic_ms());
@@ -333,7 +384,8 @@ impl Bus for RedisBus {
     }
 
     fn is_hearing(&self) -> bool {
-        self.subscription.is_up() && self.commands.health.is_up()
+        let by_redis = self.subscription.is_up() && self.commands.health.is_up();
+        by_redis || self.hears_without_redis()
     }
 
     fn note_head(&self, to: &NodeId, room: RoomId, head: Seq) {

@@ -101,8 +101,10 @@ pub struct BusStats {
     pub failed: u64,
     /// Packets that Redis had no subscriber for; counted by one server only, not by a cluster of them.
     pub unheard: u64,
-    /// Packets received.
+    /// Packets received over Redis.
     pub received: u64,
+    /// Packets received by calls of the internal listener.
+    pub called: u64,
     /// Packets received that found the queue behind the connection full.
     pub overrun: u64,
     /// Bytes received that were no packet, and envelopes that this version does not know.
@@ -138,6 +140,7 @@ counters!(
     failed,
     unheard,
     received,
+    called,
     overrun,
     garbage,
     lost,

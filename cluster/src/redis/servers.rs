@@ -32,6 +32,9 @@ pub enum RedisStartError {
         /// What the last try showed.
         why: String,
     },
+    /// The client of the other nodes' internal listeners could not be made.
+    #[error("server.internal_listen: the client of the other nodes")]
+    Calls(#[from] reqwest::Error),
     /// The thread could not be started.
     #[error("the thread that talks to redis")]
     Thread(#[from] std::io::Error),

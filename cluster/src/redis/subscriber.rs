@@ -11,7 +11,10 @@ use std::sync::{
     atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
-use parlor_schema::port::{Clock, Ids};
+use parlor_schema::{
+    BootId, NodeId,
+    port::{Clock, Ids},
+};
 use redis::{AsyncConnectionConfig, ErrorKind, PushInfo, PushKind, RedisError, Value, cmd};
 use tokio::{
     sync::{Notify, mpsc},
@@ -66,25 +69,32 @@ impl Probes {
     }
 }
 
+/// A packet, as it came.
+pub(super) struct Arrived {
+    pub(super) packet: Vec<u8>,
+    /// Whose call brought it; nothing for what came over Redis.
+    pub(super) by: Option<(NodeId, BootId)>,
+}
+
 /// The receiving end of the queue behind the connection.
 pub(super) struct Packets {
-    queue: mpsc::Receiver<Vec<u8>>,
+    queue: mpsc::Receiver<Arrived>,
     waiting: Arc<AtomicUsize>,
 }
 
 impl Packets {
     /// Waits for the next packet; nothing when the subscriber has ended.
-    pub(super) async fn next(&mut self) -> Option<Vec<u8>> {
-        let packet = self.queue.recv().await?;
-        self.waiting.fetch_sub(packet.len(), Relaxed);
-        Some(packet)
+    pub(super) async fn next(&mut self) -> Option<Arrived> {
+        let arrived = self.queue.recv().await?;
+        self.waiting.fetch_sub(arrived.packet.len(), Relaxed);
+        Some(arrived)
     }
 }
 
 /// The sending end.
 #[derive(Clone)]
 pub(super) struct Queue {
-    queue: mpsc::Sender<Vec<u8>>,
+    queue: mpsc::Sender<Arrived>,
     waiting: Arc<AtomicUsize>,
     counters: Arc<Counters>,
 }
@@ -105,13 +115,16 @@ impl Queue {
         (queue, packets)
     }
 
-    fn put(&self, packet: Vec<u8>) {
-        let length = packet.len();
+    /// Queues a packet; tells whether it was taken.
+    pub(super) fn put(&self, arrived: Arrived) -> bool {
+        let length = arrived.packet.len();
         let before = self.waiting.fetch_add(length, Relaxed);
-        if before + length > QUEUE_BYTES || self.queue.try_send(packet).is_err() {
+        let taken = before + length <= QUEUE_BYTES && self.queue.try_send(arrived).is_ok();
+        if !taken {
             self.waiting.fetch_sub(length, Relaxed);
             count(&self.counters.overrun, 1);
         }
+        taken
     }
 }
 
@@ -199,7 +212,10 @@ impl Subscriber {
         move |push| {
             match push.kind {
                 PushKind::Message | PushKind::SMessage => match push.data.into_iter().nth(1) {
-                    Some(Value::BulkString(packet)) => queue.put(packet),
+                    Some(Value::BulkString(packet)) => {
+                        // One that is not taken is counted, and its link reports the loss.
+                        queue.put(Arrived { packet, by: None });
+                    }
                     _ => count(&counters.garbage, 1),
                 },
                 PushKind::Disconnection | PushKind::Unsubscribe | PushKind::SUnsubscribe => {
