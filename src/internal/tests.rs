@@ -134,7 +134,7 @@ async fn who_has_another_secret_or_none_is_refused_and_counted() {
 async fn another_run_another_time_and_too_much_are_refused_by_name() {
     let mut site = Site::start(|body| body != b"no room");
     let late = site.caller(&SECRET, 6 * 60 * 1000);
-    let answer = late.post(&site.peer, Bytes::new(), 1).await;
+    let answer = late.post(&site.peer, Bytes::from_static(b"x"), 1).await;
     assert_eq!(answer, Err(CallFailure::Unauthorized));
     assert!(site.refused("clock"));
 
@@ -143,7 +143,7 @@ async fn another_run_another_time_and_too_much_are_refused_by_name() {
         boot: BootId::from([3; 16]),
         ..site.peer.clone()
     };
-    let answer = calls.post(&other, Bytes::new(), 1).await;
+    let answer = calls.post(&other, Bytes::from_static(b"x"), 1).await;
     assert_eq!(answer, Err(CallFailure::Misdirected));
     assert!(site.refused("misdirected"));
     assert!(site.got.try_recv().is_err(), "IN-1");

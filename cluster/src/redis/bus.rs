@@ -145,7 +145,7 @@ impl RedisBus {
     }
 
     async fn send(&self, is_beat: bool) {
-        let (mut nodes, mut packets): (Vec<NodeId>, Vec<Keyed>) =
+        let (nodes, mut packets): (Vec<NodeId>, Vec<Keyed>) =
             self.packets(is_beat).into_iter().unzip();
         let probe = self.probe(is_beat);
         let is_probed = probe.is_some();
@@ -163,7 +163,7 @@ impl RedisBus {
             }
         }
         let arrived = |answer: &Result<Value, _>| !matches!(answer, Ok(Value::Int(0)) | Err(_));
-        self.answered(nodes.drain(..).zip(answers.iter().map(arrived)));
+        self.answered(nodes.into_iter().zip(answers.iter().map(arrived)));
         // The probe is the last.
         if is_probed && answers.last().is_some_and(Result::is_ok) {
             self.probes.sent(self.clock.monotonic_ms());
