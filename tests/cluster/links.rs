@@ -112,6 +112,49 @@ async fn a_redis_that_hangs_is_gone_around() {
 }
 
 #[tokio::test]
+async fn a_node_that_redis_alone_cannot_hear_is_called_and_then_reads() {
+    let site = Site::with_internal();
+    let redis = |words: &[&str]| site.redis.cli(words);
+    let made = ["ACL", "SETUSER", "two", "on", ">two", "~*", "&*", "+@all"];
+    assert_eq!(redis(&made), "OK");
+    let one = site.node("one").await;
+    let mut command = site.command("two");
+    let url = format!("redis://two:two@127.0.0.1:{}", site.redis.port);
+    command.env("PARLOR__CLUSTER__REDIS__URL", url);
+    let two = site.start(command).await;
+    one.sees(2).await;
+    two.sees(2).await;
+    let mut ana = one.session("ana").await;
+    let mut ben = two.session("ben").await;
+    let room = ana.room(json!({ "members": ["ben"] })).await;
+    about(&mut ben, "room.created", &room).await;
+
+    // Its connections end, and it gets no others; the key of its name lives for 5 s more.
+    assert_eq!(redis(&["ACL", "DELUSER", "two"]), "1");
+    both_call([&one, &two], 1.0).await;
+    ana.say(&room, "called").await;
+    let sent = Instant::now();
+    up_to(&mut ben, &room, 1, 2).await;
+    println!("cut off from redis: {:?}", sent.elapsed());
+    assert!(sent.elapsed() < SOON, "{:?}", sent.elapsed());
+    assert!(called(&two).await > 0.0);
+
+    one.sees(1).await;
+    for turn in 3..6 {
+        ana.say(&room, "read").await;
+        up_to(&mut ben, &room, turn - 1, turn).await;
+    }
+    assert_eq!(redis(&made), "OK");
+    one.sees(2).await;
+    both_call([&one, &two], 0.0).await;
+    for turn in 6..11 {
+        ben.say(&room, "back").await;
+        up_to(&mut ben, &room, turn - 1, turn).await;
+    }
+    up_to(&mut ana, &room, 1, 10).await;
+}
+
+#[tokio::test]
 async fn another_secret_is_refused_and_the_timelines_are_read() {
     let mut site = Site::with_internal();
     let one = site.node("one").await;

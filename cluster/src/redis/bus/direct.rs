@@ -119,15 +119,21 @@ impl RedisBus {
             let is_due = is_beat || load == Load::Everything && link.outgoing.has_envelopes();
             if is_due {
                 link.route.calls();
-                calls.push(self.call_of(node, peer, link, (load, is_beat)));
+                calls.push(self.call_of(node, peer, link, load, is_beat));
             }
         }
         calls
     }
 
-    fn call_of(&self, node: &NodeId, peer: Peer, link: &mut Link, what: (Load, bool)) -> Call {
+    fn call_of(
+        &self,
+        node: &NodeId,
+        peer: Peer,
+        link: &mut Link,
+        load: Load,
+        is_beat: bool,
+    ) -> Call {
         let (from, boot) = (&self.own.node_id, self.own.boot_id);
-        let (load, is_beat) = what;
         let (mut body, mut packets) = (Vec::new(), 0);
         let mut put = |packet: Vec<u8>| {
             body.extend_from_slice(&packet);
