@@ -1,6 +1,7 @@
 //! Links and views under lost, doubled and reordered packets, restarts and vanishing keys.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod carriers;
 mod properties;
 mod views;
 
