@@ -121,7 +121,7 @@ async fn a_node_that_redis_alone_cannot_hear_is_called_and_then_reads() {
     let mut command = site.command("two");
     let url = format!("redis://two:two@127.0.0.1:{}", site.redis.port);
     command.env("PARLOR__CLUSTER__REDIS__URL", url);
-    let two = site.start(command).await;
+    let two = site.launch(command).await;
     one.sees(2).await;
     two.sees(2).await;
     let mut ana = one.session("ana").await;
