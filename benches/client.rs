@@ -62,9 +62,9 @@ pub(crate) async fn room(addr: SocketAddr, users: &[String]) -> String {
     room
 }
 
-/// Writes a client frame.
+/// Writes a client frame, its fields in the order in which clients write them.
 pub(crate) fn frame(kind: &str, msg_id: &str, payload: &Value) -> String {
-    json!({ "type": kind, "msg_id": msg_id, "payload": payload }).to_string()
+    format!(r#"{{"type":"{kind}","msg_id":"{msg_id}","payload":{payload}}}"#)
 }
 
 /// Sends a frame and waits for its reply, which must not be a refusal; answers the payload.

@@ -7,6 +7,7 @@
 
 use std::net::SocketAddr;
 
+use parlor_schema::limits::RING_EVENTS_MAX;
 use uuid::Uuid;
 
 use super::{
@@ -21,8 +22,8 @@ use crate::{
     wire::{self, Wire},
 };
 
-/// Messages before the first round.
-const WARM_UP: usize = 10;
+/// Messages in each room before the first round: as many as a node keeps ready of a room, so that rounds find it as it stays, not growing.
+const WARM_UP: usize = RING_EVENTS_MAX;
 
 /// What serves a crowd.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +70,7 @@ impl Case {
                 Kind::Bare(ruler) => self.gather_bare(ruler, &sample).await,
                 Kind::Node(store, stuck) => self.gather_node(store, stuck).await,
             };
-            one.crowd.say(self.messages.min(WARM_UP), TEXT_BYTES).await;
+            one.crowd.say(self.shape.rooms * WARM_UP, TEXT_BYTES).await;
             sample = one.crowd.board.sample();
             served.push(one);
         }

@@ -11,6 +11,7 @@ use std::{fmt::Write as _, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
     EventId, MsgId, Role, RoomId, RoomKind, Seq, Timestamp, UserId,
@@ -129,29 +130,55 @@ impl Event {
     /// Writes the event as a frame; the payload's own fields come first, `content` is copied as it is.
     #[must_use]
     pub fn frame(&self, room: RoomId, viewer: Viewer) -> String {
-        let mut out = String::with_capacity(256 + self.content.len());
-        self.write_frame(room, viewer, &mut out);
+        let mut out = self.head(room);
+        if viewer == Viewer::Sender {
+            self.push_client_msg_id(&mut out);
+        }
+        self.push_content(&mut out);
         out
     }
 
-    /// Appends the event's frame to `out`.
-    pub fn write_frame(&self, room: RoomId, viewer: Viewer, out: &mut String) {
-        // Ids, kinds, names and times need no escaping, by their alphabets.
-        let done = write!(
-            out,
-            r#"{{"type":"{}","msg_id":"{}","payload":{{"room_id":"{}","seq":{},"sender":"{}","sent_at":"{}""#,
-            self.kind.as_str(),
-            self.id,
-            room,
-            self.seq,
-            self.sender,
-            self.sent_at
-        )
-        .and_then(|()| match viewer {
-            Viewer::Sender => write!(out, r#","client_msg_id":"{}""#, self.msg_id),
-            Viewer::Other => Ok(()),
-        });
-        debug_assert!(done.is_ok(), "writing to a string cannot fail");
+    /// Writes the event as both frames, each as [`frame`](Self::frame) does: for others, and for its sender.
+    #[must_use]
+    pub fn frames(&self, room: RoomId) -> (String, String) {
+        let mut other = self.head(room);
+        let mut own = String::with_capacity(other.capacity());
+        own.push_str(&other);
+        self.push_client_msg_id(&mut own);
+        let from = other.len();
+        self.push_content(&mut other);
+        own.push_str(&other[from..]);
+        (other, own)
+    }
+
+    /// Begins a frame, up to the fields that all see. Nothing here needs escaping, by the alphabets of ids, kinds, names and times.
+    fn head(&self, room: RoomId) -> String {
+        let mut uuid = Uuid::encode_buffer();
+        let mut out = String::with_capacity(384 + self.content.len());
+        out.push_str(r#"{"type":""#);
+        out.push_str(self.kind.as_str());
+        out.push_str(r#"","msg_id":""#);
+        out.push_str(self.id.encode(&mut uuid));
+        out.push_str(r#"","payload":{"room_id":""#);
+        out.push_str(room.encode(&mut uuid));
+        out.push_str(r#"","seq":"#);
+        let written = write!(out, "{}", self.seq);
+        debug_assert!(written.is_ok(), "writing to a string cannot fail");
+        out.push_str(r#","sender":""#);
+        out.push_str(self.sender.as_str());
+        out.push_str(r#"","sent_at":""#);
+        out.push_str(self.sent_at.encode(&mut [0; Timestamp::TEXT_BYTES]));
+        out.push('"');
+        out
+    }
+
+    fn push_client_msg_id(&self, out: &mut String) {
+        out.push_str(r#","client_msg_id":""#);
+        out.push_str(self.msg_id.encode(&mut Uuid::encode_buffer()));
+        out.push('"');
+    }
+
+    fn push_content(&self, out: &mut String) {
         let inner = self.content.strip_prefix('{').unwrap_or("}");
         if inner != "}" {
             out.push(',');
@@ -320,6 +347,10 @@ mod tests {
                     viewer == Viewer::Sender
                 );
             }
+            let room = RoomId::from([3; 16]);
+            let both = event(content).frames(room);
+            assert_eq!(both.0, event(content).frame(room, Viewer::Other));
+            assert_eq!(both.1, event(content).frame(room, Viewer::Sender));
         }
     }
 

@@ -46,6 +46,11 @@ macro_rules! uuid_id {
             pub const fn bytes(self) -> [u8; 16] {
                 self.0.into_bytes()
             }
+
+            /// Writes the text into `buffer`: what `Display` writes, without a formatter between.
+            pub fn encode(self, buffer: &mut [u8; Uuid::encode_buffer().len()]) -> &str {
+                self.0.as_hyphenated().encode_lower(buffer)
+            }
         }
 
         impl From<[u8; 16]> for $name {
@@ -80,7 +85,11 @@ macro_rules! uuid_id {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
+                if serializer.is_human_readable() {
+                    serializer.serialize_str(self.encode(&mut Uuid::encode_buffer()))
+                } else {
+                    self.0.serialize(serializer)
+                }
             }
         }
 

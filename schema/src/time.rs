@@ -21,6 +21,9 @@ pub struct TimeError;
 const MILLIS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 
 impl Timestamp {
+    /// Bytes of the text.
+    pub const TEXT_BYTES: usize = "0000-00-00T00:00:00.000Z".len();
+
     /// Makes a time from milliseconds since the epoch, cut to what RFC 3339 can write.
     #[must_use]
     pub fn from_millis(millis: i64) -> Self {
@@ -62,23 +65,39 @@ impl Timestamp {
     pub fn millis_since(self, earlier: Self) -> u64 {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
+
+    /// Writes the text into `buffer`: what `Display` writes, without a formatter between, since each message has two.
+    ///
+    /// # Panics
+    /// Never: the range is checked when the value is made.
+    pub fn encode(self, buffer: &mut [u8; Self::TEXT_BYTES]) -> &str {
+        let t = OffsetDateTime::from_unix_timestamp(self.seconds())
+            .expect("the range is checked when the value is made");
+        let year = u16::try_from(t.year()).expect("years are 1 to 9999");
+        let millis = u16::try_from(self.0.rem_euclid(1000)).expect("below 1000");
+        buffer.copy_from_slice(b"0000-00-00T00:00:00.000Z");
+        digits(&mut buffer[..4], year);
+        digits(&mut buffer[5..7], u8::from(t.month()).into());
+        digits(&mut buffer[8..10], t.day().into());
+        digits(&mut buffer[11..13], t.hour().into());
+        digits(&mut buffer[14..16], t.minute().into());
+        digits(&mut buffer[17..19], t.second().into());
+        digits(&mut buffer[20..23], millis);
+        std::str::from_utf8(buffer).expect("digits and marks")
+    }
+}
+
+/// Fills `place` with the last decimal digits of `number`.
+fn digits(place: &mut [u8], mut number: u16) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let t = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
-            .expect("the range is checked when the value is made");
-        write!(
-            f,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-            t.year(),
-            u8::from(t.month()),
-            t.day(),
-            t.hour(),
-            t.minute(),
-            t.second(),
-            t.millisecond()
-        )
+        f.write_str(self.encode(&mut [0; Self::TEXT_BYTES]))
     }
 }
 
@@ -102,7 +121,7 @@ impl FromStr for Timestamp {
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.collect_str(self)
+            serializer.serialize_str(self.encode(&mut [0; Self::TEXT_BYTES]))
         } else {
             serializer.serialize_i64(self.0)
         }

@@ -8,7 +8,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use parlor_schema::{
     Event, EventKind, RoomId, Seq, UserId,
-    event::{MemberContent, RoomUpdatedContent, Viewer},
+    event::{MemberContent, RoomUpdatedContent},
     limits::{JOINED_BYTES_MAX, RING_BYTES_MAX, RING_EVENTS_MAX},
 };
 use xxhash_rust::xxh3::xxh3_64;
@@ -66,9 +66,10 @@ impl Packet {
     /// Packs an event.
     #[must_use]
     pub fn new(room: RoomId, event: Arc<Event>, wire: &dyn Wire) -> Self {
+        let (public, own) = event.frames(room);
         Self {
-            public: Coded::new(wire.text(&event.frame(room, Viewer::Other))),
-            own: Coded::new(wire.text(&event.frame(room, Viewer::Sender))),
+            public: Coded::new(wire.text(&public)),
+            own: Coded::new(wire.text(&own)),
             evicts: Evicts::of(&event),
             event,
         }
