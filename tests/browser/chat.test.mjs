@@ -141,6 +141,7 @@ test('somebody finds a public room and joins it', async () => {
 test('somebody signs out and in again', async () => {
   await ben.at('me-menu').click();
   await ben.at('sign-out').click();
+  await ben.at('auth').waitFor();
   await ben.signIn();
   await ben.opens('Garden');
   await ben.sees(said.at(-1));

@@ -5,7 +5,10 @@ import { batch, signal, type Signal } from '@preact/signals';
 
 const HIDDEN_MS = 250;
 
-/** Counts changes of something that is not a signal itself: reading it is how a view depends on it. */
+/**
+ * Counts changes of something that is not a signal itself: reading it is how a view depends on it. A view that shows such a thing reads the
+ * count itself, also when the view around it does: with the same props it is not drawn again otherwise.
+ */
 export type Changes = Signal<number>;
 
 export function changes(): Changes { return signal(0); }

@@ -22,6 +22,7 @@ export class People {
   readonly #presence = new Map<UserId, Received.PresenceEntry>();
   readonly #watched = new Set<UserId>();
   #asked = 0;
+  #online = false;
 
   constructor(client: Client, painter: Painter) {
     this.#client = client;
@@ -69,14 +70,20 @@ export class People {
     this.#ask(fresh);
   }
 
-  /** Watches anew what the last connection watched. */
+  /** A connection is there: watches anew what the last one watched. */
   welcome(): void {
+    this.#online = true;
     this.#ask([...this.#watched]);
     this.#next();
   }
 
+  /** The connection is gone. */
+  lost(): void {
+    this.#online = false;
+  }
+
   #ask(users: UserId[]): void {
-    if (users.length === 0 || this.#client.state.name !== 'online') return;
+    if (users.length === 0 || !this.#online) return;
     this.#client.request('presence.watch', { user_ids: users }).then(
       ({ presence }) => { for (const entry of presence) this.heard(entry); },
       // Lost with the connection: the next one watches again.
@@ -98,7 +105,7 @@ export class People {
   }
 
   #next(): void {
-    while (this.#asked < ASKED_MAX && this.#client.state.name === 'online') {
+    while (this.#asked < ASKED_MAX && this.#online) {
       const user = this.#wanted.shift();
       if (user === undefined) return;
       this.#asked += 1;

@@ -191,8 +191,8 @@ export class Session {
   /** Ends the login here, and on the server where that can be reached. */
   async signOut(): Promise<void> {
     const login = this.#store.read();
-    this.end();
     this.#store.write(undefined);
+    this.end();
     if (login) await this.#accounts.logout(login).catch(() => undefined);
   }
 
@@ -212,6 +212,7 @@ export class Session {
     const { client } = this;
     client.on('state', (state) => {
       this.connection.value = state;
+      if (state.name !== 'online') this.people.lost();
       if (state.name === 'waiting') this.retryAt.value = Date.now() + state.wait_ms;
     });
     client.on('welcome', (welcome) => void this.#welcomed(welcome));

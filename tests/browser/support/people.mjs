@@ -59,7 +59,7 @@ export class Person {
   }
 
   async signIn() {
-    await this.page.goto(this.address);
+    if (!await this.at('auth').isVisible()) await this.page.goto(this.address);
     await this.at('auth-user').fill(this.name);
     await this.at('auth-password').fill(PASSWORD);
     await this.at('auth-submit').click();

@@ -1,7 +1,7 @@
 /**
  * Bounds. Every wait of the browser tests has one, and nothing sleeps.
  */
-export const STEP_MS = 20_000;
+export const STEP_MS = Number(process.env.PARLOR_STEP_MS ?? 20_000);
 /** Above the longest wait of the client between two attempts. */
 export const RECONNECT_MS = 45_000;
 

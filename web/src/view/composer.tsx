@@ -20,6 +20,8 @@ export function Composer({ session, room }: { session: Session; room: Room }) {
   /** The at sign whose completion was sent away. */
   const [unwanted, setUnwanted] = useState(-1);
   const field = useRef<HTMLTextAreaElement>(null);
+  /** Where the caret goes once the text is there. */
+  const place = useRef<number | undefined>(undefined);
   void session.shown.value;
 
   useLayoutEffect(() => {
@@ -27,6 +29,8 @@ export function Composer({ session, room }: { session: Session; room: Room }) {
     if (!area) return;
     area.style.height = 'auto';
     area.style.height = `${area.scrollHeight}px`;
+    if (place.current !== undefined) area.setSelectionRange(place.current, place.current);
+    place.current = undefined;
   }, [text]);
   useEffect(() => {
     // On a phone the keyboard would cover what one came to read.
@@ -51,7 +55,7 @@ export function Composer({ session, room }: { session: Session; room: Room }) {
   const take = (mention: Typed, user: string): void => {
     const done = completed(text, caret, mention, user);
     write(done.text, done.caret);
-    requestAnimationFrame(() => field.current?.setSelectionRange(done.caret, done.caret));
+    place.current = done.caret;
     field.current?.focus();
   };
   const send = (): void => {
@@ -116,6 +120,7 @@ export function Composer({ session, room }: { session: Session; room: Room }) {
 }
 
 function Replying({ session, room }: { session: Session; room: Room }) {
+  void session.shown.value;
   const event = room.replyTo;
   if (!event) return null;
   const { sender, body } = event.payload;

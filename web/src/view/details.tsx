@@ -50,6 +50,7 @@ function Peer({ session, user }: { session: Session; user: string }) {
 }
 
 function About({ session, room }: { session: Session; room: Room }) {
+  void session.shown.value;
   const [name, setName] = useState(room.info.name ?? '');
   const [topic, setTopic] = useState(room.info.topic ?? '');
   const [busy, setBusy] = useState(false);
@@ -76,6 +77,7 @@ function About({ session, room }: { session: Session; room: Room }) {
 }
 
 function Members({ session, room }: { session: Session; room: Room }) {
+  void session.shown.value;
   const members = [...room.members?.values() ?? []].sort(byRank);
   return (
     <section aria-label="Members">
@@ -89,6 +91,7 @@ function Members({ session, room }: { session: Session; room: Room }) {
 }
 
 function MemberItem({ session, room, member }: { session: Session; room: Room; member: Received.Member }) {
+  void session.shown.value;
   const { user_id, role, muted } = member;
   const me = user_id === session.me;
   const name = session.nameOf(user_id);
@@ -117,6 +120,7 @@ function MemberItem({ session, room, member }: { session: Session; room: Room; m
 }
 
 function Invite({ session, room }: { session: Session; room: Room }) {
+  void session.shown.value;
   const [user, setUser] = useState('');
   const [trouble, setTrouble] = useState('');
   const [banned, setBanned] = useState('');

@@ -105,7 +105,7 @@ export function Browse({ session, close }: { session: Session; close: () => void
             <li key={room.room_id} class="row" data-testid="public-room">
               <Avatar id={room.room_id} name={name} square />
               <span class="grow"><b>{name}</b><small class="soft">{room.topic ?? (room.kind === 'channel' ? 'Channel' : 'Group')}</small></span>
-              <button type="button" class={joined ? '' : 'primary'} aria-label={`${joined ? 'Open' : 'Join'} ${name}`} data-testid="join" onClick={() => void join(room)}>{joined ? 'Open' : 'Join'}</button>
+              <button type="button" class={joined ? '' : 'tint'} aria-label={`${joined ? 'Open' : 'Join'} ${name}`} data-testid="join" onClick={() => void join(room)}>{joined ? 'Open' : 'Join'}</button>
             </li>
           );
         })}

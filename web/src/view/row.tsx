@@ -27,6 +27,11 @@ function MarkOf({ state, says }: { state: MarkState; says?: string }) {
   return <span class={`mark ${state}`} data-testid="mark" title={text}><Icon name={mark.icon} /><Unseen>{text}</Unseen></span>;
 }
 
+/** The place that the time and the mark take in the last line of a message. */
+function placeOf(at_ms: number, marked: boolean): string {
+  return `${clock(at_ms).length * 0.4 + (marked ? 1.9 : 0.7)}rem`;
+}
+
 type Of<K extends Row['kind']> = Extract<Row, { kind: K }>;
 
 export function Day({ row }: { row: Of<'day'> }) {
@@ -93,7 +98,7 @@ export const Message = memo(function Message({ session, room, event, mine, first
       data-testid="message" data-state={mark ?? 'theirs'} data-seq={seq} data-key={event.payload.client_msg_id ?? `${seq}`}
       onKeyDown={(key) => { if (key.key === 'r' && key.target === key.currentTarget && !key.ctrlKey && !key.metaKey) { key.preventDefault(); reply(); } }}>
       {!mine && !direct && <span class="side-picture">{last && <Person session={session} user={sender} size="small" />}</span>}
-      <div class="bubble">
+      <div class="bubble" style={{ '--meta': placeOf(at_ms, mine) }}>
         {first && !mine && !direct && <span class={`who ${toneOf(sender)}`} title={sender}>{session.nameOf(sender)}</span>}
         {(!first || mine || direct) && <Unseen>{mine ? 'You' : session.nameOf(sender)}: </Unseen>}
         {typeof reply_to === 'number' && <Quote session={session} room={room} seq={reply_to} said={quoted} />}
@@ -103,11 +108,11 @@ export const Message = memo(function Message({ session, room, event, mine, first
             : <p class="strange">A message that this page cannot show</p>}
         </div>
         <span class="meta"><time dateTime={sent_at} title={wholeTime(at_ms)}>{clock(at_ms)}</time>{mark && <MarkOf state={mark} says={says} />}</span>
+        <span class="actions">
+          <button type="button" class="ghost round" aria-label="Reply" title="Reply (R)" data-testid="reply" onClick={reply}><Icon name="reply" /></button>
+          <button type="button" class="ghost round" aria-label="Copy text" title="Copy text" onClick={() => void copy(session, body.text ?? '')}><Icon name="copy" /></button>
+        </span>
       </div>
-      <span class="actions">
-        <button type="button" class="ghost round" aria-label="Reply" title="Reply (R)" data-testid="reply" onClick={reply}><Icon name="reply" /></button>
-        <button type="button" class="ghost round" aria-label="Copy text" title="Copy text" onClick={() => void copy(session, body.text ?? '')}><Icon name="copy" /></button>
-      </span>
       {seen && <SeenHere session={session} users={seen.split(' ')} />}
     </li>
   );
@@ -129,7 +134,7 @@ export const SendingRow = memo(function SendingRow({ session, room, sending, quo
   const { body, reply_to, mentions } = entry.payload;
   return (
     <li class={`message mine ${first ? 'first' : ''} ${last ? 'last' : ''} ${state}`} tabIndex={-1} data-testid="message" data-state={state} data-key={entry.msg_id}>
-      <div class="bubble">
+      <div class="bubble" style={{ '--meta': placeOf(at_ms, true) }}>
         <Unseen>You: </Unseen>
         {typeof reply_to === 'number' && <Quote session={session} room={room} seq={reply_to} said={quoted} />}
         <div class="text" data-testid="message-text"><Text session={session} text={body.text ?? ''} format="markdown" mentions={mentions ?? undefined} /></div>

@@ -26,13 +26,13 @@ export function Sidebar({ session, show }: { session: Session; show: (what: Open
   return (
     <aside class="side" aria-label="Rooms">
       <header class="side-head">
-        <button type="button" class="me" data-testid="me-menu" onClick={() => show('settings')} aria-label="You and the settings">
+        <button type="button" class="me" data-testid="me-menu" onClick={() => show('settings')} title="You and the settings">
           <Person session={session} user={session.me} />
           <span class="grow">
             <b data-testid="me" data-user={session.me}>{session.nameOf(session.me)}</b>
             <Connection session={session} />
           </span>
-          <Icon name="settings" />
+          <Icon name="settings" /><Unseen>Settings</Unseen>
         </button>
       </header>
       <div class="side-tools">

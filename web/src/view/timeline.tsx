@@ -217,6 +217,7 @@ export class Timeline extends Component<Props, State> {
 
 /** What stands above the first row: that there is more, or that here it begins. */
 function Top({ session, room }: { session: Session; room: Room }) {
+  void session.shown.value;
   if (room.trouble !== undefined) {
     return (
       <p class="edge" role="alert">{room.trouble}{' '}
