@@ -1,68 +1,100 @@
 //! The page at `/` and its assets, which are in the binary.
 //!
-//! Invariant PG-1: every file of `web/` is served, and what is served runs no script and loads nothing but its own origin's.
+//! Invariant PG-1: every file of `web/dist` is served, and what is served runs no script and loads nothing but its own origin's.
+//!
+//! Whoever takes gzip gets it: each file is compressed once, when it is first asked for. A file with a digest of itself in its name is
+//! kept by browsers for ever; of the others they ask each time.
 
-use std::sync::LazyLock;
+use std::{io::Write as _, sync::LazyLock};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{self, ETag, EntityTag, Header as _, IfNoneMatch},
+    http::header::{self, AcceptEncoding, ETag, Encoding, EntityTag, Header as _, IfNoneMatch},
 };
+use flate2::{Compression, write::GzEncoder};
 use parlor_schema::frame::Refusal;
 
 use super::problem::Problem;
 
-/// `connect-src` of `'self'` includes the socket of the same host (CSP level 3).
+/// `connect-src` of `'self'` includes the socket of the same host (CSP level 3). Trusted types make setting HTML from a script an error.
 const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; \
-                      frame-ancestors 'none'";
-const HTML: &str = "text/html; charset=utf-8";
-const CSS: &str = "text/css; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-const SVG: &str = "image/svg+xml";
+                      frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+const INDEX: &str = "index.html";
+/// Kept, but asked about each time: a new binary is seen at once.
+const ASK: &str = "no-cache";
+/// A year, the longest there is.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
-/// A file in the binary.
-pub(super) struct Asset {
-    pub(super) name: &'static str,
-    kind: &'static str,
+/// A file of the built page.
+struct File {
+    name: &'static str,
     bytes: &'static [u8],
 }
 
-macro_rules! assets {
-    ($($name:literal: $kind:expr,)*) => {
-        &[$(Asset { name: $name, kind: $kind, bytes: include_bytes!(concat!("../../web/", $name)) },)*]
-    };
+const FILES: &[File] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
+
+/// A file as it is served.
+pub(super) struct Asset {
+    pub(super) name: &'static str,
+    kind: &'static str,
+    cache: &'static str,
+    plain: (EntityTag, &'static [u8]),
+    /// Left out where it would not be smaller.
+    gzip: Option<(EntityTag, Vec<u8>)>,
 }
 
-const INDEX: &str = "index.html";
 /// Every file of the page.
-pub(super) const ASSETS: &[Asset] = assets! {
-    "index.html": HTML,
-    "app.css": CSS,
-    "app.js": SCRIPT,
-    "client.js": SCRIPT,
-    "connection.js": SCRIPT,
-    "icon.svg": SVG,
-    "login.js": SCRIPT,
-    "messages.js": SCRIPT,
-    "outbox.js": SCRIPT,
-    "timeline.js": SCRIPT,
-    "wire.js": SCRIPT,
-};
+pub(super) static ASSETS: LazyLock<Vec<Asset>> =
+    LazyLock::new(|| FILES.iter().map(prepared).collect());
 
-/// The tag of each file, in the order of [`ASSETS`]: a digest of what it holds.
-static TAGS: LazyLock<Vec<EntityTag>> =
-    LazyLock::new(|| ASSETS.iter().map(|asset| tag(asset.bytes)).collect());
+fn prepared(&File { name, bytes }: &File) -> Asset {
+    let digest = digest(bytes);
+    let gzip = gzip(bytes).filter(|small| small.len() < bytes.len());
+    Asset {
+        name,
+        kind: kind(name),
+        cache: if has_digest(name) { FOR_EVER } else { ASK },
+        plain: (EntityTag::new_strong(digest.clone()), bytes),
+        gzip: gzip.map(|small| (EntityTag::new_strong(format!("{digest}-gzip")), small)),
+    }
+}
 
-fn tag(bytes: &[u8]) -> EntityTag {
+fn kind(name: &str) -> &'static str {
+    match name.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        _ => "application/octet-stream",
+    }
+}
+
+/// Tells whether a name is one that the build made of the contents, as `index-AaIVAVq9.css`.
+fn has_digest(name: &str) -> bool {
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    stem.split_once('-').is_some_and(|(_, end)| {
+        end.len() == 8
+            && end
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    })
+}
+
+fn gzip(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).ok()?;
+    encoder.finish().ok()
+}
+
+fn digest(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    let text = digest.as_ref()[..12]
+    digest.as_ref()[..12]
         .iter()
         .fold(String::new(), |mut text, byte| {
             write!(text, "{byte:02x}").expect("invariant: writing to a string succeeds");
             text
-        });
-    EntityTag::new_strong(text)
+        })
 }
 
 /// `GET /`
@@ -76,25 +108,43 @@ pub(super) async fn asset(request: HttpRequest) -> Result<HttpResponse, Problem>
 }
 
 fn serve(request: &HttpRequest, name: &str) -> Result<HttpResponse, Problem> {
-    let at = ASSETS.iter().position(|asset| asset.name == name);
-    let at = at.ok_or_else(|| Refusal::not_found("path"))?;
-    let (asset, tag) = (&ASSETS[at], &TAGS[at]);
-    let mut response = if has(request, tag) {
+    let asset = ASSETS.iter().find(|asset| asset.name == name);
+    let asset = asset.ok_or_else(|| Refusal::not_found("path"))?;
+    let small = asset.gzip.as_ref().filter(|_| takes_gzip(request));
+    let (tag, bytes) = match small {
+        Some((tag, bytes)) => (tag, bytes.as_slice()),
+        None => (&asset.plain.0, asset.plain.1),
+    };
+    let held = has(request, tag);
+    let mut response = if held {
         HttpResponse::NotModified()
     } else {
         HttpResponse::Ok()
     };
     response
         .insert_header(ETag(tag.clone()))
-        // Kept, but asked about each time: a new binary is seen at once.
-        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .insert_header((header::CACHE_CONTROL, asset.cache))
+        .insert_header((header::VARY, "accept-encoding"))
         .insert_header((header::CONTENT_TYPE, asset.kind))
         .insert_header((header::CONTENT_SECURITY_POLICY, POLICY));
-    Ok(if has(request, tag) {
+    if small.is_some() {
+        response.insert_header((header::CONTENT_ENCODING, "gzip"));
+    }
+    Ok(if held {
         response.finish()
     } else {
-        response.body(asset.bytes)
+        // The files live as long as the process: what is sent is not copied.
+        response.body(actix_web::web::Bytes::from_static(bytes))
     })
+}
+
+/// Tells whether the client takes gzip, and likes the file as it is no better.
+fn takes_gzip(request: &HttpRequest) -> bool {
+    let Ok(accepted) = AcceptEncoding::parse(request) else {
+        return false;
+    };
+    let offered = [Encoding::identity(), Encoding::gzip()];
+    accepted.negotiate(offered.iter()) == Some(Encoding::gzip())
 }
 
 /// Tells whether the client holds the file already.

@@ -1,6 +1,8 @@
 //! Operations, documents and the page.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, io::Read as _, path::Path};
+
+use flate2::read::GzDecoder;
 
 use super::{
     super::{Listener, page::ASSETS},
@@ -52,10 +54,13 @@ async fn the_socket_needs_an_upgrade() {
 
 #[actix_web::test]
 async fn every_file_of_the_page_is_served() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
-    let files: BTreeSet<String> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("web/dist");
+    let files: BTreeSet<String> = [built.clone(), built.join("assets")]
+        .into_iter()
+        .flat_map(|folder| fs::read_dir(folder).unwrap())
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_type().unwrap().is_file())
+        .map(|entry| entry.file_name().into_string().unwrap())
         .collect();
     let served: BTreeSet<String> = ASSETS.iter().map(|asset| asset.name.to_owned()).collect();
     assert_eq!(files, served, "PG-1");
@@ -80,7 +85,7 @@ async fn pages_are_careful() {
     let server = server();
     for path in [
         "/",
-        "/assets/app.js",
+        "/assets/icon.svg",
         "/docs",
         "/docs/start.js",
         "/v1/rooms",
@@ -117,15 +122,72 @@ async fn pages_are_careful() {
 #[actix_web::test]
 async fn what_a_browser_has_is_not_sent_again() {
     let server = server();
-    let first = server.ask("GET", "/assets/app.js", "").await;
+    let first = server.ask("GET", "/assets/icon.svg", "").await;
     let tag = first.header("etag").to_owned();
     assert!(tag.starts_with('"') && tag.len() == 26, "{tag}");
-    let again = plain("GET", "/assets/app.js").insert_header(("if-none-match", tag.clone()));
+    assert_eq!(first.header("cache-control"), "no-cache");
+    let again = plain("GET", "/assets/icon.svg").insert_header(("if-none-match", tag.clone()));
     let again = server.send(again.to_request()).await;
     assert_eq!((again.status.as_u16(), again.bytes.len()), (304, 0));
     assert_eq!(again.header("etag"), tag);
-    let other = plain("GET", "/assets/app.css").insert_header(("if-none-match", tag));
+    let other = plain("GET", "/").insert_header(("if-none-match", tag));
     assert_eq!(server.send(other.to_request()).await.status, 200);
+}
+
+#[actix_web::test]
+async fn a_name_with_a_digest_is_kept_for_ever() {
+    let server = server();
+    let named = |ending: &str| {
+        let mut names = ASSETS.iter().map(|asset| asset.name);
+        names.find(|name| name.ends_with(ending)).unwrap()
+    };
+    for name in [named(".js"), named(".css")] {
+        let answer = server.ask("GET", &format!("/assets/{name}"), "").await;
+        assert_eq!(
+            answer.header("cache-control"),
+            "public, max-age=31536000, immutable",
+            "{name}"
+        );
+    }
+    assert_eq!(
+        server.ask("GET", "/", "").await.header("cache-control"),
+        "no-cache"
+    );
+}
+
+#[actix_web::test]
+async fn the_page_is_small_for_whoever_takes_gzip() {
+    /// Bytes of the first load, compressed.
+    const FIRST_LOAD: usize = 120 * 1024;
+    let server = server();
+    let mut sum = 0;
+    for asset in ASSETS.iter() {
+        let path = match asset.name {
+            "index.html" => "/".to_owned(),
+            name => format!("/assets/{name}"),
+        };
+        let plain_answer = server.ask("GET", &path, "").await;
+        let asked = plain("GET", &path).insert_header(("accept-encoding", "gzip, deflate, br"));
+        let small = server.send(asked.to_request()).await;
+        assert_eq!(plain_answer.header("vary"), "accept-encoding");
+        assert_eq!(small.header("content-encoding"), "gzip", "{path}");
+        assert_ne!(small.header("etag"), plain_answer.header("etag"), "{path}");
+        let mut text = Vec::new();
+        GzDecoder::new(small.bytes.as_slice())
+            .read_to_end(&mut text)
+            .unwrap();
+        assert_eq!(text, plain_answer.bytes, "{path}");
+        sum += small.bytes.len();
+        for refused in ["identity", "gzip;q=0, identity", "br"] {
+            let asked = plain("GET", &path).insert_header(("accept-encoding", refused));
+            let answer = server.send(asked.to_request()).await;
+            assert!(
+                answer.headers.get("content-encoding").is_none(),
+                "{path}: {refused}"
+            );
+        }
+    }
+    assert!(sum <= FIRST_LOAD, "{sum} bytes");
 }
 
 #[actix_web::test]

@@ -1,0 +1,48 @@
+/**
+ * Tells views that something has changed, once a frame at most: a thousand events in a burst are one rendering.
+ */
+import { batch, signal, type Signal } from '@preact/signals';
+
+const HIDDEN_MS = 250;
+
+/**
+ * Counts changes of something that is not a signal itself: reading it is how a view depends on it. A view that shows such a thing reads the
+ * count itself, also when the view around it does: with the same props it is not drawn again otherwise.
+ */
+export type Changes = Signal<number>;
+
+export function changes(): Changes { return signal(0); }
+
+export class Painter {
+  readonly #due = new Set<Changes>();
+  #frame = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor() {
+    // A frame that was asked for does not come while the page is hidden.
+    document.addEventListener('visibilitychange', () => this.#tell());
+  }
+
+  /** Tells at the next frame; a hidden page has none, and its title waits a moment. */
+  soon(...changed: Changes[]): void {
+    for (const one of changed) this.#due.add(one);
+    if (document.hidden) this.#timer ??= setTimeout(() => this.#tell(), HIDDEN_MS);
+    else this.#frame ||= requestAnimationFrame(() => this.#tell());
+  }
+
+  /** Tells at once: a person is waiting for it. */
+  now(...changed: Changes[]): void {
+    for (const one of changed) this.#due.add(one);
+    this.#tell();
+  }
+
+  #tell(): void {
+    cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#timer);
+    this.#frame = 0;
+    this.#timer = undefined;
+    const due = [...this.#due];
+    this.#due.clear();
+    batch(() => { for (const one of due) one.value += 1; });
+  }
+}
