@@ -81,6 +81,11 @@ metric_names! {
     Refusals = "refusals", None, "Frames and requests refused, by code";
     Closes = "closes", None, "Connections closed by the server, by close code";
     Requests = "requests", None, "HTTP requests answered, by method, route and status";
+    OwnedRooms = "owned_rooms", None, "Rooms active on this node now that it owns in its view";
+    Interests = "interests", None, "Leases by which other nodes hear of rooms that this one owns now";
+    RoomEnvelopes = "room_envelopes", None, "Envelopes about rooms heard from other nodes";
+    CarriedEvents = "carried_events", None, "Events of other nodes taken from envelopes";
+    FollowedEvents = "followed_events", None, "Events of other nodes read from the timeline";
     Nodes = "nodes", None, "Nodes in the view of this one now";
     StoreUp = "store_up", None, "1 while the store answers";
     RedisCommandsUp = "redis_commands_up", None, "1 while commands to Redis are answered";
@@ -95,6 +100,7 @@ metric_names! {
     BusLost = "bus_lost", None, "Losses that the links to this node noticed";
     BusDeaf = "bus_deaf", None, "Subscriptions given up because nothing came over them";
     BusGarbage = "bus_garbage", None, "Packets and envelopes that this node does not know";
+    BusForged = "bus_forged", None, "Packets over Redis that were not sealed with the secret of this cluster";
     LinkPacketsOut = "link_packets_out", None, "Packets sent to other nodes, by link: redis, or http where that does not carry them";
     LinkPacketsIn = "link_packets_in", None, "Packets received from other nodes, by link";
     LinkFailures = "link_failures", None, "Calls of other nodes that failed, by reason";
@@ -162,6 +168,16 @@ pub struct Metrics {
     pub ephemeral_dropped: Counter,
     /// Frames received from clients.
     pub frames_in: Counter,
+    /// Rooms active on this node that it owns.
+    pub owned_rooms: Gauge,
+    /// Leases of other nodes.
+    pub interests: Gauge,
+    /// Envelopes about rooms heard from other nodes.
+    pub room_envelopes: Counter,
+    /// Events of other nodes taken from envelopes.
+    pub carried_events: Counter,
+    /// Events of other nodes read from the timeline.
+    pub followed_events: Counter,
     /// What the adapters count.
     pub outside: Outside,
     /// HTTP requests answered.
@@ -194,6 +210,11 @@ impl Metrics {
             receipts_flushed: Counter::default(),
             ephemeral_dropped: Counter::default(),
             frames_in: Counter::default(),
+            owned_rooms: Gauge::default(),
+            interests: Gauge::default(),
+            room_envelopes: Counter::default(),
+            carried_events: Counter::default(),
+            followed_events: Counter::default(),
             outside: Outside::default(),
             requests: Family::default(),
             refusals: Family::default(),
@@ -253,6 +274,11 @@ impl Metrics {
         self.register(N::Refusals, self.refusals.clone());
         self.register(N::Closes, self.closes.clone());
         self.register(N::Requests, self.requests.clone());
+        self.register(N::OwnedRooms, self.owned_rooms.clone());
+        self.register(N::Interests, self.interests.clone());
+        self.register(N::RoomEnvelopes, self.room_envelopes.clone());
+        self.register(N::CarriedEvents, self.carried_events.clone());
+        self.register(N::FollowedEvents, self.followed_events.clone());
         self.register_outside();
     }
 

@@ -44,6 +44,7 @@ use parlor_schema::{
 
 use crate::{
     metrics::Metrics,
+    place::Places,
     ports::Ports,
     registry::Sessions,
     room::{
@@ -70,6 +71,8 @@ pub struct RoomEnv {
     pub sessions: Arc<Sessions>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Who owns rooms, and who hears of them.
+    pub places: Arc<Places>,
 }
 
 /// One room on this node.
@@ -305,6 +308,8 @@ impl Actor for Room {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.env.metrics.rooms.inc();
+        // Before the head is read: what is appended behind it is told here, or named by the next heartbeat.
+        self.env.places.want(self.id);
         let (ports, id) = (self.env.ports.clone(), self.id);
         let load = async move { load::load(&ports, id).await };
         ctx.spawn(

@@ -16,4 +16,5 @@ mod members;
 mod node;
 mod order;
 mod people;
+mod place;
 mod start;

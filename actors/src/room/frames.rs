@@ -225,7 +225,7 @@ impl Room {
                 user_id: user.clone(),
                 edge,
             };
-            self.env.ports.peers().tell_all(typing);
+            self.env.places.tell(self.id, typing);
         }
         Ok(Ack::empty())
     }

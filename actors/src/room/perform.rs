@@ -38,8 +38,10 @@ impl Room {
                     evicted,
                     origin,
                 } => {
-                    if origin == Origin::Here {
-                        self.news.note(&event, evicted);
+                    match origin {
+                        Origin::Here => self.news.note(&event, evicted),
+                        Origin::Elsewhere => drop(self.env.metrics.followed_events.inc()),
+                        Origin::Carried => drop(self.env.metrics.carried_events.inc()),
                     }
                     packets.push(self.publish(event, delta, evicted));
                 }
