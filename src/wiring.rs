@@ -23,7 +23,7 @@ use parlor_actors::{
     ledger::Budget,
     metrics::Metrics,
     node::Node,
-    place::Places,
+    place::{Forwarding, Places},
     ports::Ports,
     presence::Presences,
     registry::Sessions,
@@ -262,8 +262,9 @@ fn run(
         rules: rules(settings),
         sessions: sessions.clone(),
         metrics: metrics.clone(),
-        places: Places::new(&ports, metrics.clone()),
+        places: Places::new(&ports, metrics.clone(), forwarding(settings)),
     };
+    let places = env.places.clone();
     let rooms = Rooms::new(env.clone());
     let front = front(settings, &env, &rooms);
     let node = Node::start_on(&ports, sessions.clone(), &front);
@@ -314,6 +315,7 @@ fn run(
             clock: base.clock,
             metrics,
             drain,
+            places,
             _node: node,
         },
     )
@@ -356,6 +358,13 @@ fn ports(base: &Base, stores: Stores) -> Ports {
         membership: base.cluster.membership(),
         gate: Arc::new(gate::AuthGate(base.auth.clone())),
         wire: Arc::new(WebSocketWire),
+    }
+}
+
+const fn forwarding(settings: &Settings) -> Forwarding {
+    match settings.cluster.forward {
+        true => Forwarding::On,
+        false => Forwarding::Off,
     }
 }
 

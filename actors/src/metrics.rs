@@ -86,6 +86,8 @@ metric_names! {
     RoomEnvelopes = "room_envelopes", None, "Envelopes about rooms heard from other nodes";
     CarriedEvents = "carried_events", None, "Events of other nodes taken from envelopes";
     FollowedEvents = "followed_events", None, "Events of other nodes read from the timeline";
+    Forwards = "forwards", None, "Batches of frames forwarded to the owner of their room, by outcome";
+    ForwardsHeard = "forwards_heard", None, "Batches of frames that other nodes forwarded here and this one took";
     Nodes = "nodes", None, "Nodes in the view of this one now";
     StoreUp = "store_up", None, "1 while the store answers";
     RedisCommandsUp = "redis_commands_up", None, "1 while commands to Redis are answered";
@@ -133,6 +135,39 @@ struct CodeLabel {
     code: String,
 }
 
+/// What became of a forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForwardOutcome {
+    /// The owner decided its frames.
+    Taken,
+    /// The owner gave it back.
+    NotTaken,
+    /// Nobody answered in time.
+    Silent,
+}
+
+impl ForwardOutcome {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Taken, Self::NotTaken, Self::Silent];
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+impl From<ForwardOutcome> for OutcomeLabel {
+    fn from(outcome: ForwardOutcome) -> Self {
+        Self {
+            outcome: match outcome {
+                ForwardOutcome::Taken => "taken",
+                ForwardOutcome::NotTaken => "not_taken",
+                ForwardOutcome::Silent => "silent",
+            },
+        }
+    }
+}
+
 /// Holds a handle of every metric of one node; a handle is moved from any thread.
 #[derive(Debug)]
 pub struct Metrics {
@@ -178,6 +213,9 @@ pub struct Metrics {
     pub carried_events: Counter,
     /// Events of other nodes read from the timeline.
     pub followed_events: Counter,
+    /// Batches of frames taken from other nodes.
+    pub forwards_heard: Counter,
+    forwards: Family<OutcomeLabel, Counter>,
     /// What the adapters count.
     pub outside: Outside,
     /// HTTP requests answered.
@@ -215,6 +253,8 @@ impl Metrics {
             room_envelopes: Counter::default(),
             carried_events: Counter::default(),
             followed_events: Counter::default(),
+            forwards_heard: Counter::default(),
+            forwards: Family::default(),
             outside: Outside::default(),
             requests: Family::default(),
             refusals: Family::default(),
@@ -234,6 +274,11 @@ impl Metrics {
     /// Counts one connection that the server closed.
     pub fn closed(&self, code: CloseCode) {
         self.closes.get_or_create(&code.into()).inc();
+    }
+
+    /// Counts one forward.
+    pub fn forwarded(&self, outcome: ForwardOutcome) {
+        self.forwards.get_or_create(&outcome.into()).inc();
     }
 
     /// Counts one call of the internal listener that was refused.
@@ -279,6 +324,8 @@ impl Metrics {
         self.register(N::RoomEnvelopes, self.room_envelopes.clone());
         self.register(N::CarriedEvents, self.carried_events.clone());
         self.register(N::FollowedEvents, self.followed_events.clone());
+        self.register(N::Forwards, self.forwards.clone());
+        self.register(N::ForwardsHeard, self.forwards_heard.clone());
         self.register_outside();
     }
 
@@ -296,6 +343,9 @@ impl Metrics {
     fn touch_codes(&self) {
         for code in ErrorCode::ALL {
             drop(self.refusals.get_or_create(&(*code).into()));
+        }
+        for outcome in ForwardOutcome::ALL {
+            drop(self.forwards.get_or_create(&outcome.into()));
         }
         for code in CloseCode::ALL {
             drop(self.closes.get_or_create(&(*code).into()));

@@ -9,6 +9,8 @@
 //!
 //! Deliberately absent here: heartbeats, membership and links (the adapters), who owns a room ([`crate::place`]).
 
+mod forwarded;
+
 use std::{
     sync::{
         Arc,
@@ -20,7 +22,7 @@ use std::{
 use actix::prelude::*;
 use parlor_schema::{
     Event, RoomId, Seq,
-    envelope::{Carried, Envelope, MemberChange, Standing},
+    envelope::{Carried, Envelope, Forwarded, MemberChange, Standing},
     port::{Inbound, Inbox, Load, View},
 };
 
@@ -204,6 +206,14 @@ impl Inner {
             } => {
                 self.places.hear_relay(&by, room_id, &envelope);
                 self.hear_of_room(*envelope, on);
+            }
+            Envelope::Forward(forward) => self.hear_forward(forward, on),
+            Envelope::Forwarded(Forwarded {
+                room_id,
+                id,
+                outcomes,
+            }) => {
+                self.tell(room_id, Hear::Forwarded { id, outcomes });
             }
             Envelope::Interest { by, rooms } => self.places.hear_interest(&by, &rooms),
             Envelope::PresenceAsked { user_id, by } => self.presences.hear_asked(&user_id, by),

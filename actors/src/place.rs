@@ -14,12 +14,15 @@ pub mod leases;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use parlor_schema::{
-    NodeId, RoomId,
-    envelope::Envelope,
+    BootId, NodeId, RoomId,
+    envelope::{Envelope, Forward},
     port::{Clock, NodeInfo, View},
 };
 
@@ -28,6 +31,11 @@ use crate::{
     ports::{Peers, Ports},
 };
 use leases::Leases;
+
+/// How long no frames are forwarded to a node that was silent.
+const SUSPECT_MS: u64 = 2_000;
+/// Forwards in flight to one node, of as many rooms. When full: frames are decided here.
+const FORWARDS_MAX: usize = 4096;
 
 /// Rooms in one envelope of interest: about 40 KB.
 const NAMED_MAX: usize = 1024;
@@ -43,6 +51,38 @@ pub enum Owner {
     There(NodeInfo),
 }
 
+/// Whether frames are decided by the owners of their rooms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Forwarding {
+    /// They are, where there is another.
+    On,
+    /// Each node decides those of its own sessions.
+    Off,
+}
+
+/// Counts one forward in flight until it is dropped.
+pub struct Passage {
+    places: Arc<Places>,
+    to: NodeId,
+}
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        let mut owners = self.places.owners();
+        if let Some(owner) = owners.get_mut(&self.to) {
+            owner.in_flight -= 1;
+        }
+    }
+}
+
+/// What is known of another node as an owner.
+#[derive(Debug, Default)]
+struct OwnerState {
+    in_flight: usize,
+    /// The run that was silent, and until when nothing is forwarded to it.
+    suspect: Option<(BootId, u64)>,
+}
+
 /// The places of rooms, as one node sees them.
 pub struct Places {
     peers: Peers,
@@ -50,18 +90,25 @@ pub struct Places {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     leases: Mutex<Leases>,
+    forwarding: Forwarding,
+    owners: Mutex<BTreeMap<NodeId, OwnerState>>,
+    /// Set once this node leaves, and takes no frames of others any more.
+    leaves: AtomicBool,
 }
 
 impl Places {
     /// Makes an empty table.
     #[must_use]
-    pub fn new(ports: &Ports, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub fn new(ports: &Ports, metrics: Arc<Metrics>, forwarding: Forwarding) -> Arc<Self> {
         Arc::new(Self {
             peers: ports.peers(),
             own: ports.membership.own().node_id,
             clock: ports.clock.clone(),
             metrics,
             leases: Mutex::default(),
+            forwarding,
+            owners: Mutex::default(),
+            leaves: AtomicBool::new(false),
         })
     }
 
@@ -80,6 +127,57 @@ impl Places {
             Some(node) if node.node_id != self.own => Owner::There(node.clone()),
             _ => Owner::Here,
         }
+    }
+
+    /// Returns the owner that is to decide the frames of a room's sessions here; none: this node.
+    #[must_use]
+    pub fn forward_to(&self, room: RoomId) -> Option<NodeInfo> {
+        if self.forwarding == Forwarding::Off {
+            return None;
+        }
+        let Owner::There(node) = self.owner(room) else {
+            return None;
+        };
+        let owners = self.owners();
+        let Some(owner) = owners.get(&node.node_id) else {
+            return Some(node);
+        };
+        let now = self.clock.monotonic_ms();
+        let is_suspect = owner
+            .suspect
+            .is_some_and(|(boot, until)| boot == node.boot_id && now < until);
+        (!is_suspect && owner.in_flight < FORWARDS_MAX).then_some(node)
+    }
+
+    /// Takes that a node did not answer in time: for a while nothing is forwarded to it.
+    pub fn suspect(&self, node: &NodeInfo) {
+        let until = self.clock.monotonic_ms().saturating_add(SUSPECT_MS);
+        let mut owners = self.owners();
+        let owner = owners.entry(node.node_id.clone()).or_default();
+        owner.suspect = Some((node.boot_id, until));
+    }
+
+    /// Counts a forward to a node.
+    #[must_use]
+    pub fn pass_to(self: &Arc<Self>, node: &NodeId) -> Passage {
+        self.owners().entry(node.clone()).or_default().in_flight += 1;
+        Passage {
+            places: self.clone(),
+            to: node.clone(),
+        }
+    }
+
+    /// Tells whether a forward to this run may be taken.
+    #[must_use]
+    pub fn takes(&self, forward: &Forward) -> bool {
+        !self.leaves.load(Relaxed)
+            && self.clock.now() <= forward.until
+            && self.owner(forward.room_id) == Owner::Here
+    }
+
+    /// Has no frames of other nodes be taken any more, as this one leaves.
+    pub fn leave(&self) {
+        self.leaves.store(true, Relaxed);
     }
 
     /// Tells the owner of a room that it starts to run here.
@@ -109,6 +207,9 @@ impl Places {
         let mut leases = self.leases();
         leases.expire(now, |node| view.node(node).is_some());
         self.count(&leases);
+        drop(leases);
+        self.owners()
+            .retain(|node, owner| owner.in_flight > 0 || view.node(node).is_some());
         owned
     }
 
@@ -172,6 +273,10 @@ impl Places {
     fn count(&self, leases: &Leases) {
         let held = i64::try_from(leases.len()).unwrap_or(i64::MAX);
         self.metrics.interests.set(held);
+    }
+
+    fn owners(&self) -> MutexGuard<'_, BTreeMap<NodeId, OwnerState>> {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn leases(&self) -> MutexGuard<'_, Leases> {

@@ -12,6 +12,7 @@
 pub mod ask;
 pub mod decide;
 pub mod dedupe;
+pub mod forward;
 pub mod frames;
 pub mod hear;
 pub mod live;
@@ -49,6 +50,7 @@ use crate::{
     registry::Sessions,
     room::{
         ask::{Ask, Deliver, Interest, ReplyTo, WorkerId},
+        forward::Outward,
         hear::Hear,
         live::Live,
         news::News,
@@ -101,6 +103,8 @@ pub struct Room {
     began: Seq,
     /// What the other nodes are still to be told.
     news: News,
+    /// Frames on their way to the room's owner.
+    outward: Outward,
     /// Set when the timeline is to be asked for its head at the next tick.
     behind: bool,
 }
@@ -141,6 +145,8 @@ impl Room {
     #[must_use]
     pub fn new(id: RoomId, generation: u64, env: RoomEnv, rooms: Arc<Rooms>) -> Self {
         let quiet_since = env.ports.clock.monotonic_ms();
+        // Another run of the room, or of this node, does not take an answer to this one.
+        let outward = Outward::new(env.ports.ids.below(1 << 62));
         Self {
             id,
             generation,
@@ -162,6 +168,7 @@ impl Room {
             quiet_since,
             began: Seq::ZERO,
             news: News::default(),
+            outward,
             behind: false,
             rooms,
         }

@@ -5,12 +5,14 @@
 //! - V-2: events in an envelope were durable when it was written (rule C).
 
 mod carried;
+mod forward;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 pub use carried::Carried;
+pub use forward::{Forward, Forwarded, ForwardedFrame, Outcome};
 
 use crate::{BootId, LoginId, NodeId, RoomId, Seq, Timestamp, UserId};
 
@@ -69,6 +71,10 @@ pub enum Envelope {
         /// What; never another relay.
         envelope: Box<Envelope>,
     },
+    /// Frames for the owner of their room.
+    Forward(Forward),
+    /// What the owner answers.
+    Forwarded(Forwarded),
     /// Members of a room got or read events.
     ReceiptsMoved {
         /// The room.

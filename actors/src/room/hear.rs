@@ -11,7 +11,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use parlor_schema::{
     Event, Seq, UserId,
-    envelope::{Carried, Envelope, MemberChange, Place, Standing, TypingEdge},
+    envelope::{Carried, Envelope, MemberChange, Outcome, Place, Standing, TypingEdge},
     frame::{
         ServerFrame,
         server::{ReceiptFrame, RemovedReason},
@@ -44,6 +44,13 @@ pub enum Hear {
     Places(Vec<Place>),
     /// A member types, or no longer does.
     Typing(UserId, TypingEdge),
+    /// The owner answered a forward.
+    Forwarded {
+        /// Which.
+        id: u64,
+        /// What became of each frame; none: they were not taken.
+        outcomes: Option<Vec<Outcome>>,
+    },
     /// Something may have been missed: the timeline is to be asked.
     Check,
 }
@@ -72,13 +79,14 @@ impl Handler<Hear> for Room {
             }
             Hear::Places(places) => places.into_iter().for_each(|place| self.place(place)),
             Hear::Typing(user, edge) => self.hear_typing(&user, edge, ctx),
+            Hear::Forwarded { id, outcomes } => self.hear_forwarded(id, outcomes, ctx),
             Hear::Check => self.check(ctx),
         }
     }
 }
 
 impl Room {
-    fn hear_head(&mut self, head: Seq, ctx: &mut Context<Self>) {
+    pub(super) fn hear_head(&mut self, head: Seq, ctx: &mut Context<Self>) {
         let Core::Ready(state) = &mut self.core else {
             return;
         };

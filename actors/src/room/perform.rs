@@ -46,8 +46,9 @@ impl Room {
                     packets.push(self.publish(event, delta, evicted));
                 }
                 Effect::Reply(ticket, result) => {
+                    let told = self.outward.told(ticket, result);
                     if let Some(reply) = self.replies.remove(&ticket) {
-                        answer(reply, result);
+                        answer(reply, told);
                     }
                 }
                 Effect::Append {
@@ -62,8 +63,12 @@ impl Room {
                 }
                 Effect::Recover(after) => self.recover(after, ctx),
                 Effect::Follow { after, to } => self.follow(after, to, ctx),
-                Effect::LookAgain => self.look_again(ctx),
+                Effect::LookAgain => {
+                    self.release_all();
+                    self.look_again(ctx);
+                }
                 Effect::Fail => {
+                    self.release_all();
                     self.save_elsewhere();
                     self.core = Core::Failed(Refusal::unavailable("the store is unavailable"));
                     self.leave(ctx);
@@ -73,11 +78,13 @@ impl Room {
         self.deliver(&mut packets);
         self.tell_peers();
         self.place_early();
+        self.release();
         self.arm_nudge(ctx);
         self.project(ctx);
         if let (true, Core::Ready(state)) = (cfg!(debug_assertions), &self.core) {
             state.check_invariants();
         }
+        self.pass_waiting(ctx);
     }
 
     fn recover(&mut self, after: Seq, ctx: &mut Context<Self>) {

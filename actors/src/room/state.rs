@@ -119,6 +119,12 @@ impl RoomState {
         self.phase == Phase::Idle && self.queue.is_empty()
     }
 
+    /// Tells whether a frame waits to be decided, or flies.
+    #[must_use]
+    pub fn holds_frames(&self) -> bool {
+        !self.queue.is_empty() || !self.flying.is_empty()
+    }
+
     /// Takes a frame. When full ([`ROOM_QUEUE_MAX`]): refused `unavailable`.
     pub fn submit(&mut self, pending: Pending, at: &Moment<'_>) -> Vec<Effect> {
         if self.queue.len() >= ROOM_QUEUE_MAX {

@@ -21,7 +21,7 @@ use parlor_actors::{
     ledger::Budget,
     metrics::Metrics,
     node::Node,
-    place::Places,
+    place::{Forwarding, Places},
     ports::{Coding, Gate, Pass, Ports},
     presence::Presences,
     registry::Sessions,
@@ -107,7 +107,7 @@ impl Site {
                 users: KnownUsers::All,
             },
             sessions: sessions.clone(),
-            places: Places::new(&ports, metrics.clone()),
+            places: Places::new(&ports, metrics.clone(), Forwarding::On),
             metrics,
         };
         let presences = Presences::new(clock, store, ports.peers(), 10_000);
