@@ -138,15 +138,19 @@ impl Places {
         let Owner::There(node) = self.owner(room) else {
             return None;
         };
-        let owners = self.owners();
-        let Some(owner) = owners.get(&node.node_id) else {
-            return Some(node);
-        };
+        let in_flight = self
+            .owners()
+            .get(&node.node_id)
+            .map_or(0, |owner| owner.in_flight);
+        (in_flight < FORWARDS_MAX && !self.is_suspect(&node)).then_some(node)
+    }
+
+    fn is_suspect(&self, node: &NodeInfo) -> bool {
         let now = self.clock.monotonic_ms();
-        let is_suspect = owner
-            .suspect
-            .is_some_and(|(boot, until)| boot == node.boot_id && now < until);
-        (!is_suspect && owner.in_flight < FORWARDS_MAX).then_some(node)
+        self.owners()
+            .get(&node.node_id)
+            .and_then(|owner| owner.suspect)
+            .is_some_and(|(boot, until)| boot == node.boot_id && now < until)
     }
 
     /// Takes that a node did not answer in time: for a while nothing is forwarded to it.
@@ -245,6 +249,8 @@ impl Places {
         match self.owner(room) {
             Owner::Alone => {}
             Owner::Here => self.hand_on(room, None, envelope),
+            // Who is silent hands nothing on.
+            Owner::There(node) if self.is_suspect(&node) => self.peers.tell_all(envelope),
             Owner::There(node) => {
                 let relay = Envelope::Relay {
                     by: self.own.clone(),

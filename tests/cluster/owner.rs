@@ -202,3 +202,49 @@ async fn when_the_owner_is_killed_others_acknowledge_and_nothing_is_lost_or_doub
     );
     assert_eq!(seen_ana, seen_ben, "one order");
 }
+
+#[tokio::test]
+async fn an_owner_that_is_paused_and_one_that_leaves_cost_time_alone() {
+    let site = Site::new();
+    let [one, two, three] = three(&site).await;
+    let mut ana = one.session("ana").await;
+    let mut ben = three.session("ben").await;
+    let room = room_owned_by(&mut ana, &NAMES, "two").await;
+    about(&mut ben, "room.created", &room).await;
+    let until = Instant::now() + Duration::from_secs(12);
+    let faults = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        two.pause();
+        // Longer than its key lives: it is out of the view, and does not know.
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        two.resume();
+        one.sees(3).await;
+        three.sees(3).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        two.terminate();
+    };
+    let ((from_ana, slow_ana), (from_ben, slow_ben), ()) = tokio::join!(
+        talk(&mut ana, &room, until),
+        talk(&mut ben, &room, until),
+        faults
+    );
+    println!("paused: the slowest acknowledged after {slow_ana:?} and {slow_ben:?}");
+    let all: BTreeSet<u64> = from_ana
+        .iter()
+        .chain(&from_ben)
+        .map(|(seq, _)| *seq)
+        .collect();
+    let head = 1 + (from_ana.len() + from_ben.len()) as u64;
+    assert_eq!(all, (2..=head).collect(), "nothing lost, nothing doubled");
+    for sent in [&from_ana, &from_ben] {
+        assert!(
+            sent.is_sorted_by_key(|(seq, _)| *seq),
+            "the order of one sender"
+        );
+    }
+    let (seen_ana, seen_ben) = (
+        up_to(&mut ana, &room, 1, head).await,
+        up_to(&mut ben, &room, 1, head).await,
+    );
+    assert_eq!(seen_ana, seen_ben, "one order");
+}

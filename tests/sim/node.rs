@@ -120,6 +120,8 @@ pub(crate) struct Node {
     pub(crate) after: Seq,
     /// What it published.
     pub(crate) published: Vec<(Seq, EventId)>,
+    /// Those that other nodes are to be told.
+    pub(crate) news: Vec<Arc<Event>>,
     /// How many of them came with a hint.
     pub(crate) carried: u64,
     /// Set when the state gave up.
@@ -145,6 +147,7 @@ impl Node {
             waiting: HashMap::new(),
             after: store.head(),
             published: Vec::new(),
+            news: Vec::new(),
             carried: 0,
             failed: false,
         }
@@ -200,6 +203,9 @@ impl Node {
                 Effect::Publish { event, origin, .. } => {
                     self.carried += u64::from(origin == Origin::Carried);
                     self.published.push((event.seq, event.id));
+                    if origin == Origin::Here {
+                        self.news.push(event);
+                    }
                 }
                 Effect::Fail => self.failed = true,
             }

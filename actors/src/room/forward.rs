@@ -1,8 +1,7 @@
 //! How a room of this node has frames decided by the owner of the room, and takes back what that answers.
 //!
 //! Invariants: those of [`state`] (F-…), and
-//! - F-4: who is acknowledged for an event finds it here: the answer waits until this node has followed that far, or cannot.
-//! - F-5: a frame in doubt is refused as `unknown_outcome`, whatever the reason: the owner may yet store it.
+//! - F-5: who is acknowledged for an event finds it here: the answer waits until this node has followed that far, or cannot.
 //!
 //! Deliberately absent: forwarding on. What another node forwards is decided here, or given back.
 
@@ -10,14 +9,14 @@ pub mod state;
 
 use actix::prelude::*;
 use parlor_schema::{
-    ErrorCode, Seq,
+    Seq,
     envelope::{Envelope, Forward, ForwardedFrame, Outcome},
     frame::{Ack, Refusal},
     port::NodeInfo,
 };
 
 use super::{
-    Core, Room, answer, reply,
+    Core, Room, answer,
     state::{Pending, Ticket},
 };
 use crate::{metrics::ForwardOutcome, place::Passage};
@@ -59,11 +58,7 @@ impl Outward {
             return answer;
         };
         self.doubtful.swap_remove(at);
-        match answer {
-            // Its `msg_id` is that of another frame, which is remembered wherever this one comes.
-            Err(refusal) if refusal.code != ErrorCode::Conflict => Err(reply::unknown_outcome()),
-            answer => answer,
-        }
+        answer.map_err(|refusal| Doubt::Yes.told(refusal))
     }
 }
 
@@ -185,7 +180,7 @@ impl Room {
         self.release();
     }
 
-    /// Answers those whose events are here (F-4).
+    /// Answers those whose events are here (F-5).
     pub(super) fn release(&mut self) {
         let Core::Ready(state) = &self.core else {
             return;

@@ -30,6 +30,8 @@ impl Room {
         while let Some(effect) = effects.pop_front() {
             if !matches!(effect, Effect::Publish { .. }) {
                 self.deliver(&mut packets);
+                // Before replies: a node that forwarded a frame then hears of the event, and after it of the ack.
+                self.tell_peers();
             }
             match effect {
                 Effect::Publish {

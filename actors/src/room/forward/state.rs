@@ -8,18 +8,24 @@
 //! - F-2: a forward whose outcome is not known is given up after [`FORWARD_MS`], tried once more where the room has another owner by
 //!   then, and at last decided here; its frames are in doubt: where they were stored, their `msg_id` is found (rules A and B).
 //! - F-3: what waits is bounded by [`ROOM_QUEUE_MAX`] frames, a forward by [`APPEND_EVENTS_MAX`] frames and [`FORWARD_BYTES_MAX`].
+//! - F-4: a frame in doubt is refused as `unknown_outcome`, whoever refuses it, whatever the reason.
 //!
 //! Deliberately absent: who owns the room ([`crate::place`]), deciding frames ([`crate::room::state`]).
 
 use std::collections::VecDeque;
 
 use parlor_schema::{
+    ErrorCode,
     envelope::{ForwardedFrame, Outcome},
+    frame::Refusal,
     limits::{APPEND_EVENTS_MAX, ROOM_QUEUE_MAX},
     port::NodeInfo,
 };
 
-use crate::room::state::{Pending, Ticket};
+use crate::room::{
+    reply,
+    state::{Pending, Ticket},
+};
 
 /// How long an owner has to answer.
 pub const FORWARD_MS: u64 = 2_000;
@@ -44,6 +50,18 @@ pub enum Doubt {
     No,
     /// It may have.
     Yes,
+}
+
+impl Doubt {
+    /// Returns what a frame is told in place of a refusal: another than who refuses it may have stored it (F-4).
+    #[must_use]
+    pub fn told(self, refusal: Refusal) -> Refusal {
+        // Where its `msg_id` is that of another frame, that one is remembered wherever this one comes.
+        match (self, refusal.code) {
+            (Self::No, _) | (Self::Yes, ErrorCode::Conflict) => refusal,
+            (Self::Yes, _) => reply::unknown_outcome(),
+        }
+    }
 }
 
 /// What the shell must do, in order.
@@ -166,7 +184,11 @@ impl Forwards {
         match outcomes {
             Some(outcomes) if outcomes.len() == flight.frames.len() => {
                 let tickets = flight.frames.iter().map(|frame| frame.pending.ticket);
-                let mut steps = vec![Step::Answer(tickets.zip(outcomes).collect())];
+                let told = outcomes.into_iter().map(|outcome| match outcome {
+                    Outcome::Refused(refusal) => Outcome::Refused(flight.doubt.told(refusal)),
+                    stored => stored,
+                });
+                let mut steps = vec![Step::Answer(tickets.zip(told).collect())];
                 steps.extend(self.advance(route, now_ms));
                 steps
             }

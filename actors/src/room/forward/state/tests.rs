@@ -130,6 +130,30 @@ fn who_is_silent_leaves_a_doubt() {
 }
 
 #[test]
+fn a_refusal_in_doubt_says_that_it_may_have_been_stored() {
+    let refused = |code| Some(vec![Outcome::Refused(Refusal::new(code, "no"))]);
+    let code = |steps: &[Step]| match steps {
+        [Step::Answer(answers)] => match &answers[0].1 {
+            Outcome::Refused(refusal) => refusal.code,
+            stored => panic!("{stored:?}"),
+        },
+        _ => panic!("{steps:?}"),
+    };
+    let mut forwards = Forwards::new(0);
+    forwards.take(pending(1, 1), there("n2"), 0);
+    let steps = forwards.answered(0, refused(ErrorCode::Muted), there("n2"), 0);
+    assert_eq!(code(&steps), ErrorCode::Muted);
+    forwards.take(pending(2, 1), there("n2"), 0);
+    forwards.tick(there("n3"), FORWARD_MS);
+    let steps = forwards.answered(2, refused(ErrorCode::Muted), there("n3"), FORWARD_MS);
+    assert_eq!(code(&steps), ErrorCode::UnknownOutcome, "F-4");
+    forwards.take(pending(3, 1), there("n2"), 0);
+    forwards.tick(there("n3"), FORWARD_MS);
+    let steps = forwards.answered(4, refused(ErrorCode::Conflict), there("n3"), FORWARD_MS);
+    assert_eq!(code(&steps), ErrorCode::Conflict);
+}
+
+#[test]
 fn an_answer_of_another_length_leaves_a_doubt() {
     let mut forwards = Forwards::new(0);
     forwards.take(pending(1, 1), there("n2"), 0);
