@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parlor_cluster::{RandomIds, Redis, SystemClock};
+use parlor_cluster::{PacketSeal, RandomIds, Redis, Seals, SystemClock};
 use parlor_schema::{
     BootId,
     envelope::{Destination, Envelope},
@@ -92,7 +92,11 @@ async fn node(name: &str, server: &RedisServer) -> (Redis, UnboundedReceiver<Inb
         boot_id: BootId::new(ids.uuid(clock.now())),
         internal_address: None,
     };
-    let redis = Redis::start(&settings, own, clock, ids, None)
+    let seals = Seals {
+        packets: PacketSeal::new(&[7; 32]),
+        calls: None,
+    };
+    let redis = Redis::start(&settings, own, clock, ids, seals)
         .await
         .unwrap();
     let (sender, arrived) = unbounded_channel();

@@ -23,6 +23,7 @@ use parlor_actors::{
     ledger::Budget,
     metrics::Metrics,
     node::Node,
+    place::{Forwarding, Places},
     ports::Ports,
     presence::Presences,
     registry::Sessions,
@@ -33,7 +34,9 @@ use parlor_actors::{
     },
     session::SessionEnv,
 };
-use parlor_cluster::{CqlError, OpenError, RandomIds, RedisStartError, SystemClock, http::Seal};
+use parlor_cluster::{
+    CqlError, OpenError, PacketSeal, RandomIds, RedisStartError, Seals, SystemClock, http::Seal,
+};
 use parlor_config::{AuthMode, ClusterBackend, Settings};
 use parlor_schema::{
     BootId, NodeId,
@@ -151,9 +154,12 @@ impl Base {
             ClusterBackend::Single => None,
             ClusterBackend::Redis => listen::internal(&settings.server)?,
         };
-        let seal = internal
-            .is_some()
-            .then(|| Seal::new(&derive(&secret, KeyUse::Links)));
+        let seals = Seals {
+            packets: PacketSeal::new(&derive(&secret, KeyUse::Packets)),
+            calls: internal
+                .is_some()
+                .then(|| Seal::new(&derive(&secret, KeyUse::Links))),
+        };
         let (internal, internal_address) = internal.unzip();
         let node = NodeInfo {
             node_id: node_id(settings),
@@ -164,7 +170,7 @@ impl Base {
             ClusterBackend::Single => Cluster::alone(node.clone()),
             ClusterBackend::Redis => {
                 let redis = &settings.cluster.redis;
-                Cluster::on_redis(redis, node.clone(), clock.clone(), ids.clone(), seal).await?
+                Cluster::on_redis(redis, node.clone(), clock.clone(), ids.clone(), seals).await?
             }
         };
         let ports = AuthPorts {
@@ -256,7 +262,9 @@ fn run(
         rules: rules(settings),
         sessions: sessions.clone(),
         metrics: metrics.clone(),
+        places: Places::new(&ports, metrics.clone(), forwarding(settings)),
     };
+    let places = env.places.clone();
     let rooms = Rooms::new(env.clone());
     let front = front(settings, &env, &rooms);
     let node = Node::start_on(&ports, sessions.clone(), &front);
@@ -307,6 +315,7 @@ fn run(
             clock: base.clock,
             metrics,
             drain,
+            places,
             _node: node,
         },
     )
@@ -349,6 +358,13 @@ fn ports(base: &Base, stores: Stores) -> Ports {
         membership: base.cluster.membership(),
         gate: Arc::new(gate::AuthGate(base.auth.clone())),
         wire: Arc::new(WebSocketWire),
+    }
+}
+
+const fn forwarding(settings: &Settings) -> Forwarding {
+    match settings.cluster.forward {
+        true => Forwarding::On,
+        false => Forwarding::Off,
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     presence::Presences,
     room::{
         RoomEnv,
-        ask::{Ask, Look, ReplyTo, RoleOf, Seen},
+        ask::{Ask, Look, ReplyTo, RoleOf, Seen, Via},
         frames::room_of,
         reply,
         rooms::Rooms,
@@ -123,6 +123,7 @@ impl Front {
                 caller,
                 msg_id,
                 frame,
+                via: Via::Session,
                 reply: to,
             },
             |ask| ask.reply,

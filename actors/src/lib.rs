@@ -7,7 +7,7 @@
 //!   sees it.
 //! - [`session`]: a connection's protocol, from `hello` on.
 //! - [`presence`]: a user's devices, merged.
-//! - [`node`]: the process among others; [`registry`]: the sessions of a user.
+//! - [`place`]: which node owns a room, and who hears of it; [`node`]: the process among others; [`registry`]: the sessions of a user.
 //! - [`coded`]: a frame for many, compressed once; [`ledger`]: the bytes that wait for sockets.
 //! - [`bucket`]: rate limits; [`drain`]: leaving; [`cursor`]: signed positions; [`metrics`]: what is counted; [`ports`]: the outside.
 //!
@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod node;
 pub mod outlet;
 pub mod pace;
+pub mod place;
 pub mod ports;
 pub mod presence;
 pub mod registry;

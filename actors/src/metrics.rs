@@ -81,6 +81,13 @@ metric_names! {
     Refusals = "refusals", None, "Frames and requests refused, by code";
     Closes = "closes", None, "Connections closed by the server, by close code";
     Requests = "requests", None, "HTTP requests answered, by method, route and status";
+    OwnedRooms = "owned_rooms", None, "Rooms active on this node now that it owns in its view";
+    Interests = "interests", None, "Leases by which other nodes hear of rooms that this one owns now";
+    RoomEnvelopes = "room_envelopes", None, "Envelopes about rooms heard from other nodes";
+    CarriedEvents = "carried_events", None, "Events of other nodes taken from envelopes";
+    FollowedEvents = "followed_events", None, "Events of other nodes read from the timeline";
+    Forwards = "forwards", None, "Batches of frames forwarded to the owner of their room, by outcome";
+    ForwardsHeard = "forwards_heard", None, "Batches of frames that other nodes forwarded here and this one took";
     Nodes = "nodes", None, "Nodes in the view of this one now";
     StoreUp = "store_up", None, "1 while the store answers";
     RedisCommandsUp = "redis_commands_up", None, "1 while commands to Redis are answered";
@@ -95,6 +102,7 @@ metric_names! {
     BusLost = "bus_lost", None, "Losses that the links to this node noticed";
     BusDeaf = "bus_deaf", None, "Subscriptions given up because nothing came over them";
     BusGarbage = "bus_garbage", None, "Packets and envelopes that this node does not know";
+    BusForged = "bus_forged", None, "Packets over Redis that were not sealed with the secret of this cluster";
     LinkPacketsOut = "link_packets_out", None, "Packets sent to other nodes, by link: redis, or http where that does not carry them";
     LinkPacketsIn = "link_packets_in", None, "Packets received from other nodes, by link";
     LinkFailures = "link_failures", None, "Calls of other nodes that failed, by reason";
@@ -125,6 +133,39 @@ pub struct RequestLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CodeLabel {
     code: String,
+}
+
+/// What became of a forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForwardOutcome {
+    /// The owner decided its frames.
+    Taken,
+    /// The owner gave it back.
+    NotTaken,
+    /// Nobody answered in time.
+    Silent,
+}
+
+impl ForwardOutcome {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Taken, Self::NotTaken, Self::Silent];
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+impl From<ForwardOutcome> for OutcomeLabel {
+    fn from(outcome: ForwardOutcome) -> Self {
+        Self {
+            outcome: match outcome {
+                ForwardOutcome::Taken => "taken",
+                ForwardOutcome::NotTaken => "not_taken",
+                ForwardOutcome::Silent => "silent",
+            },
+        }
+    }
 }
 
 /// Holds a handle of every metric of one node; a handle is moved from any thread.
@@ -162,6 +203,19 @@ pub struct Metrics {
     pub ephemeral_dropped: Counter,
     /// Frames received from clients.
     pub frames_in: Counter,
+    /// Rooms active on this node that it owns.
+    pub owned_rooms: Gauge,
+    /// Leases of other nodes.
+    pub interests: Gauge,
+    /// Envelopes about rooms heard from other nodes.
+    pub room_envelopes: Counter,
+    /// Events of other nodes taken from envelopes.
+    pub carried_events: Counter,
+    /// Events of other nodes read from the timeline.
+    pub followed_events: Counter,
+    /// Batches of frames taken from other nodes.
+    pub forwards_heard: Counter,
+    forwards: Family<OutcomeLabel, Counter>,
     /// What the adapters count.
     pub outside: Outside,
     /// HTTP requests answered.
@@ -194,6 +248,13 @@ impl Metrics {
             receipts_flushed: Counter::default(),
             ephemeral_dropped: Counter::default(),
             frames_in: Counter::default(),
+            owned_rooms: Gauge::default(),
+            interests: Gauge::default(),
+            room_envelopes: Counter::default(),
+            carried_events: Counter::default(),
+            followed_events: Counter::default(),
+            forwards_heard: Counter::default(),
+            forwards: Family::default(),
             outside: Outside::default(),
             requests: Family::default(),
             refusals: Family::default(),
@@ -213,6 +274,11 @@ impl Metrics {
     /// Counts one connection that the server closed.
     pub fn closed(&self, code: CloseCode) {
         self.closes.get_or_create(&code.into()).inc();
+    }
+
+    /// Counts one forward.
+    pub fn forwarded(&self, outcome: ForwardOutcome) {
+        self.forwards.get_or_create(&outcome.into()).inc();
     }
 
     /// Counts one call of the internal listener that was refused.
@@ -253,6 +319,13 @@ impl Metrics {
         self.register(N::Refusals, self.refusals.clone());
         self.register(N::Closes, self.closes.clone());
         self.register(N::Requests, self.requests.clone());
+        self.register(N::OwnedRooms, self.owned_rooms.clone());
+        self.register(N::Interests, self.interests.clone());
+        self.register(N::RoomEnvelopes, self.room_envelopes.clone());
+        self.register(N::CarriedEvents, self.carried_events.clone());
+        self.register(N::FollowedEvents, self.followed_events.clone());
+        self.register(N::Forwards, self.forwards.clone());
+        self.register(N::ForwardsHeard, self.forwards_heard.clone());
         self.register_outside();
     }
 
@@ -270,6 +343,9 @@ impl Metrics {
     fn touch_codes(&self) {
         for code in ErrorCode::ALL {
             drop(self.refusals.get_or_create(&(*code).into()));
+        }
+        for outcome in ForwardOutcome::ALL {
+            drop(self.forwards.get_or_create(&outcome.into()));
         }
         for code in CloseCode::ALL {
             drop(self.closes.get_or_create(&(*code).into()));

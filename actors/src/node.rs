@@ -7,7 +7,9 @@
 //! - ND-1: what may have been missed is asked of the timeline: after a lost link, while the bus does not hear, and for [`UNEASY_MS`]
 //!   after either, after a change of the view and after a start, since a node hears nothing from those that do not see it yet.
 //!
-//! Deliberately absent here: heartbeats, membership and links (the adapters), placement of rooms.
+//! Deliberately absent here: heartbeats, membership and links (the adapters), who owns a room ([`crate::place`]).
+
+mod forwarded;
 
 use std::{
     sync::{
@@ -19,13 +21,15 @@ use std::{
 
 use actix::prelude::*;
 use parlor_schema::{
-    RoomId, Seq,
-    envelope::{Envelope, MemberChange, Standing},
+    Event, RoomId, Seq,
+    envelope::{Carried, Envelope, Forwarded, MemberChange, Standing},
     port::{Inbound, Inbox, Load, View},
 };
 
 use crate::{
     front::Front,
+    metrics::Metrics,
+    place::{Places, leases::RENEW_MS},
     ports::Ports,
     presence::Presences,
     registry::{Notice, Sessions},
@@ -47,6 +51,8 @@ pub const UNEASY_MS: u64 = 3_000;
 pub struct Node {
     inner: Arc<Inner>,
     seen_version: u64,
+    /// When the owners of the rooms here are told of them again.
+    renew_at_ms: u64,
 }
 
 /// What is heard with, on any thread.
@@ -55,6 +61,8 @@ struct Inner {
     sessions: Arc<Sessions>,
     rooms: Arc<Rooms>,
     presences: Arc<Presences>,
+    places: Arc<Places>,
+    metrics: Arc<Metrics>,
     uneasy_until_ms: AtomicU64,
 }
 
@@ -85,6 +93,8 @@ impl Node {
             sessions,
             rooms: front.rooms.clone(),
             presences: front.presences.clone(),
+            places: front.rooms.places(),
+            metrics: front.metrics.clone(),
             uneasy_until_ms: AtomicU64::new(0),
         });
         inner.worry();
@@ -94,6 +104,7 @@ impl Node {
             Self {
                 inner,
                 seen_version: 0,
+                renew_at_ms: 0,
             }
         });
         let to = node.clone();
@@ -115,6 +126,9 @@ impl Node {
         if view.version != self.seen_version {
             self.seen_version = view.version;
             inner.worry();
+            inner.places.view_changed(&view);
+            // Owners changed: they are told at once.
+            self.renew_at_ms = 0;
             inner.presences.others_changed(&view);
         }
         if !inner.ports.bus.is_hearing() {
@@ -125,6 +139,12 @@ impl Node {
         let alone = view.nodes.len() < 2 && inner.ports.bus.is_hearing();
         if !alone && now < inner.uneasy_until_ms.load(Ordering::Relaxed) {
             inner.rooms.check_all();
+        }
+        if now >= self.renew_at_ms {
+            self.renew_at_ms = now + RENEW_MS;
+            let owned = inner.places.renew(&inner.rooms.list());
+            let owned = i64::try_from(owned).unwrap_or(i64::MAX);
+            inner.metrics.owned_rooms.set(owned);
         }
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         inner.ports.membership.report(Load {
@@ -151,6 +171,7 @@ impl Inner {
                         Hear::Moved {
                             head,
                             changes: Vec::new(),
+                            events: Vec::new(),
                         },
                     );
                 }
@@ -158,6 +179,7 @@ impl Inner {
             Inbound::LinkLost(node) => {
                 tracing::info!(%node, "something a node said was lost; the timelines are asked");
                 self.worry();
+                self.places.lost(&node);
                 self.rooms.check_all();
                 self.presences.others_changed(&self.ports.membership.view());
             }
@@ -174,13 +196,51 @@ impl Inner {
                 self.ports.gate.user_revoked(&user_id);
                 self.sessions.tell(&user_id, &Notice::Revoked);
             }
+            Envelope::RoomMoved { .. }
+            | Envelope::ReceiptsMoved { .. }
+            | Envelope::Typing { .. } => self.hear_of_room(envelope, on),
+            Envelope::Relay {
+                by,
+                room_id,
+                envelope,
+            } => {
+                self.places.hear_relay(&by, room_id, &envelope);
+                self.hear_of_room(*envelope, on);
+            }
+            Envelope::Forward(forward) => self.hear_forward(forward, on),
+            Envelope::Forwarded(Forwarded {
+                room_id,
+                id,
+                outcomes,
+            }) => {
+                self.tell(room_id, Hear::Forwarded { id, outcomes });
+            }
+            Envelope::Interest { by, rooms } => self.places.hear_interest(&by, &rooms),
+            Envelope::PresenceAsked { user_id, by } => self.presences.hear_asked(&user_id, by),
+            Envelope::PresencePart {
+                user_id,
+                node_id,
+                boot_id,
+                part,
+            } => self.presences.hear_part(&user_id, node_id, boot_id, part),
+        }
+    }
+
+    /// Hears what is told of a room; nothing else, so that no relay goes further.
+    fn hear_of_room(&self, envelope: Envelope, on: On) {
+        self.metrics.room_envelopes.inc();
+        match envelope {
             Envelope::RoomMoved {
                 room_id,
                 head,
                 mut changes,
+                events,
             } => {
                 changes.retain(|change| self.sessions.has(&change.user_id));
-                self.hear_moved(room_id, head, changes, on);
+                let read: Option<Vec<_>> = events.into_iter().map(Carried::event).collect();
+                // What cannot be read here is read from the timeline.
+                let events = read.unwrap_or_default().into_iter().map(Arc::new).collect();
+                self.hear_moved(room_id, head, (changes, events), on);
             }
             Envelope::ReceiptsMoved { room_id, places } => {
                 self.tell(room_id, Hear::Places(places));
@@ -192,20 +252,21 @@ impl Inner {
             } => {
                 self.tell(room_id, Hear::Typing(user_id, edge));
             }
-            Envelope::PresenceAsked { user_id, by } => self.presences.hear_asked(&user_id, by),
-            Envelope::PresencePart {
-                user_id,
-                node_id,
-                boot_id,
-                part,
-            } => self.presences.hear_part(&user_id, node_id, boot_id, part),
+            _ => {}
         }
     }
 
-    fn hear_moved(&self, room: RoomId, head: Seq, changes: Vec<MemberChange>, on: On) {
+    fn hear_moved(
+        &self,
+        room: RoomId,
+        head: Seq,
+        (changes, events): (Vec<MemberChange>, Vec<Arc<Event>>),
+        on: On,
+    ) {
         let moved = Hear::Moved {
             head,
             changes: changes.clone(),
+            events,
         };
         if self.tell(room, moved) || changes.is_empty() {
             return;
@@ -231,6 +292,7 @@ impl Inner {
                 Hear::Moved {
                     head,
                     changes: added,
+                    events: Vec::new(),
                 },
             );
         }

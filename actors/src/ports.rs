@@ -133,18 +133,28 @@ impl Peers {
     }
 
     /// Tells every other node of the view something; what does not leave is only late (promise P-5).
-    pub fn tell_all(&self, envelope: impl Fn() -> Envelope) {
-        self.each(|node| self.tell(node, envelope()));
+    pub fn tell_all(&self, envelope: impl FnOnce() -> Envelope) {
+        let mut others = Vec::new();
+        self.each(|node| others.push(node.clone()));
+        if !others.is_empty() {
+            self.tell_these(others, envelope());
+        }
     }
 
     /// Tells one other node something.
     pub fn tell(&self, node: &NodeId, envelope: Envelope) {
-        let queued = self
-            .bus
-            .publish(Destination::Node(node.clone()), envelope)
-            .now_or_never();
+        self.publish(Destination::Node(node.clone()), envelope);
+    }
+
+    /// Tells some other nodes something, each named once.
+    pub fn tell_these(&self, nodes: Vec<NodeId>, envelope: Envelope) {
+        self.publish(Destination::Nodes(nodes.into()), envelope);
+    }
+
+    fn publish(&self, to: Destination, envelope: Envelope) {
+        let queued = self.bus.publish(to, envelope).now_or_never();
         if let Some(Err(error)) = queued {
-            tracing::debug!(%node, %error, "an envelope did not leave");
+            tracing::debug!(%error, "an envelope did not leave");
         }
     }
 }

@@ -12,6 +12,7 @@
 pub mod ask;
 pub mod decide;
 pub mod dedupe;
+pub mod forward;
 pub mod frames;
 pub mod hear;
 pub mod live;
@@ -44,10 +45,12 @@ use parlor_schema::{
 
 use crate::{
     metrics::Metrics,
+    place::Places,
     ports::Ports,
     registry::Sessions,
     room::{
         ask::{Ask, Deliver, Interest, ReplyTo, WorkerId},
+        forward::Outward,
         hear::Hear,
         live::Live,
         news::News,
@@ -70,6 +73,8 @@ pub struct RoomEnv {
     pub sessions: Arc<Sessions>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Who owns rooms, and who hears of them.
+    pub places: Arc<Places>,
 }
 
 /// One room on this node.
@@ -98,6 +103,8 @@ pub struct Room {
     began: Seq,
     /// What the other nodes are still to be told.
     news: News,
+    /// Frames on their way to the room's owner.
+    outward: Outward,
     /// Set when the timeline is to be asked for its head at the next tick.
     behind: bool,
 }
@@ -138,6 +145,8 @@ impl Room {
     #[must_use]
     pub fn new(id: RoomId, generation: u64, env: RoomEnv, rooms: Arc<Rooms>) -> Self {
         let quiet_since = env.ports.clock.monotonic_ms();
+        // Another run of the room, or of this node, does not take an answer to this one.
+        let outward = Outward::new(env.ports.ids.below(1 << 62));
         Self {
             id,
             generation,
@@ -159,6 +168,7 @@ impl Room {
             quiet_since,
             began: Seq::ZERO,
             news: News::default(),
+            outward,
             behind: false,
             rooms,
         }
@@ -305,6 +315,8 @@ impl Actor for Room {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.env.metrics.rooms.inc();
+        // Before the head is read: what is appended behind it is told here, or named by the next heartbeat.
+        self.env.places.want(self.id);
         let (ports, id) = (self.env.ports.clone(), self.id);
         let load = async move { load::load(&ports, id).await };
         ctx.spawn(

@@ -22,7 +22,7 @@ pub mod memory;
 pub mod redis;
 pub mod scylla;
 
-pub use crate::redis::{PeerLink, Redis, RedisHealth, RedisStartError};
+pub use crate::redis::{PacketSeal, PeerLink, Redis, RedisHealth, RedisStartError, Seals};
 pub use crate::scylla::{CqlError, CqlStats, CqlStore, CqlTuning};
 pub use embedded::{EmbeddedStats, EmbeddedStore, OpenError};
 pub use memory::{MemoryBus, MemoryStore, RandomIds, SingleMembership, SystemClock};

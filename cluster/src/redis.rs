@@ -37,7 +37,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-pub use bus::{PeerLink, RedisBus};
+pub use bus::{PacketSeal, PeerLink, RedisBus};
 pub use health::{BusStats, LinkState};
 pub use membership::RedisMembership;
 pub use quota::RedisQuota;
@@ -70,6 +70,14 @@ pub struct Redis {
     thread: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
+/// What a node shows the others that it is one of them by.
+pub struct Seals {
+    /// For packets over Redis.
+    pub packets: PacketSeal,
+    /// For calls of the internal listeners; none: this node makes none.
+    pub calls: Option<Seal>,
+}
+
 /// How the talk with Redis is, for readiness and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RedisHealth {
@@ -86,7 +94,7 @@ pub struct RedisHealth {
 }
 
 impl Redis {
-    /// Connects, writes this node's key, and looks at the other nodes. With a seal, what Redis does not carry goes to the internal
+    /// Connects, writes this node's key, and looks at the other nodes. With a seal for calls, what Redis does not carry goes to the internal
     /// listeners of the others; what they send to that of this node is given to [`Redis::deliver`].
     ///
     /// # Errors
@@ -96,9 +104,11 @@ impl Redis {
         own: NodeInfo,
         clock: Arc<dyn Clock>,
         ids: Arc<dyn Ids>,
-        seal: Option<Seal>,
+        seals: Seals,
     ) -> Result<Self, RedisStartError> {
-        let calls = seal.map(|seal| Calls::new(own.clone(), seal, Arc::clone(&clock)));
+        let calls = seals
+            .calls
+            .map(|seal| Calls::new(own.clone(), seal, Arc::clone(&clock)));
         let calls = calls.transpose()?.map(Arc::new);
         let servers = Arc::new(Servers::new(settings)?);
         let names = Names::new(&settings.prefix);
@@ -130,6 +140,7 @@ impl Redis {
             ids: Arc::clone(&ids),
             subscriber,
             calls: calls.clone(),
+            seal: seals.packets,
         });
         let sessions = RedisSessions::new(
             Arc::clone(&commands),

@@ -32,7 +32,7 @@ pub enum RedisMode {
 }
 
 /// Holds the settings of `[cluster]`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cluster {
     /// What connects the nodes: `"single"` (there is one) or `"redis"`.
@@ -41,6 +41,9 @@ pub struct Cluster {
     /// its own when absent.
     #[schemars(example = &"/run/secrets/parlor")]
     pub secret_file: Option<PathBuf>,
+    /// Whether what people send into a room is decided on the node that owns the room, so that nodes do not compete for its next
+    /// position. Without it each node decides for its own clients; both are safe, and nodes may differ.
+    pub forward: bool,
     /// The Redis or Valkey between the nodes.
     pub redis: Redis,
 }
@@ -78,6 +81,17 @@ impl Default for Redis {
             master: None,
             ca_file: None,
             prefix: "parlor".to_owned(),
+        }
+    }
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self {
+            backend: ClusterBackend::default(),
+            secret_file: None,
+            forward: true,
+            redis: Redis::default(),
         }
     }
 }

@@ -1,8 +1,18 @@
 //! Envelopes: what nodes tell each other over the bus.
 //!
-//! Invariant V-1: an envelope is a hint; losing one costs latency, never truth (promise P-5).
+//! Invariants:
+//! - V-1: an envelope is a hint; losing one costs latency, never truth (promise P-5).
+//! - V-2: events in an envelope were durable when it was written (rule C).
+
+mod carried;
+mod forward;
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use carried::Carried;
+pub use forward::{Forward, Forwarded, ForwardedFrame, Outcome};
 
 use crate::{BootId, LoginId, NodeId, RoomId, Seq, Timestamp, UserId};
 
@@ -13,6 +23,8 @@ pub enum Destination {
     All,
     /// One node.
     Node(NodeId),
+    /// These nodes, each named once and none of them the sender.
+    Nodes(Arc<[NodeId]>),
 }
 
 /// What one node tells others.
@@ -39,7 +51,30 @@ pub enum Envelope {
         head: Seq,
         /// Who came and went, in order.
         changes: Vec<MemberChange>,
+        /// The last events up to the head, in order; none where they are too long, or not at hand.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        events: Vec<Carried>,
     },
+    /// A node has these rooms running, and wants what is told of them, for the time of a lease. For their owner.
+    Interest {
+        /// The node.
+        by: NodeId,
+        /// The rooms.
+        rooms: Vec<RoomId>,
+    },
+    /// Something about a room, for its owner to hear, and to hand to the others that want the room.
+    Relay {
+        /// Who says it.
+        by: NodeId,
+        /// The room.
+        room_id: RoomId,
+        /// What; never another relay.
+        envelope: Box<Envelope>,
+    },
+    /// Frames for the owner of their room.
+    Forward(Forward),
+    /// What the owner answers.
+    Forwarded(Forwarded),
     /// Members of a room got or read events.
     ReceiptsMoved {
         /// The room.

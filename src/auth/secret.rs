@@ -28,6 +28,8 @@ pub enum KeyUse {
     Cursors,
     /// Seals what nodes say to each other's internal listener.
     Links,
+    /// Seals what nodes say to each other over Redis.
+    Packets,
 }
 
 impl KeyUse {
@@ -36,6 +38,7 @@ impl KeyUse {
             Self::AccessTokens => b"parlor access tokens v1",
             Self::Cursors => b"parlor cursors v1",
             Self::Links => b"parlor links v1",
+            Self::Packets => b"parlor packets v1",
         }
     }
 }

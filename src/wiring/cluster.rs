@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use parlor_cluster::{
-    MemoryBus, PeerLink, RandomIds, Redis, RedisHealth, RedisStartError, SingleMembership,
-    SystemClock, http::Seal,
+    MemoryBus, PeerLink, RandomIds, Redis, RedisHealth, RedisStartError, Seals, SingleMembership,
+    SystemClock,
 };
 use parlor_schema::port::{Bus, Membership, NodeInfo};
 
@@ -37,9 +37,9 @@ impl Cluster {
         node: NodeInfo,
         clock: Arc<SystemClock>,
         ids: Arc<RandomIds>,
-        seal: Option<Seal>,
+        seals: Seals,
     ) -> Result<Self, RedisStartError> {
-        let redis = Redis::start(settings, node, clock, ids, seal).await?;
+        let redis = Redis::start(settings, node, clock, ids, seals).await?;
         Ok(Self::Redis(Arc::new(redis)))
     }
 

@@ -12,7 +12,7 @@ use actix_rt::net::TcpStream;
 use actix_server::{Server, ServerHandle};
 use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::{App, dev::AppConfig, web};
-use parlor_actors::{drain::Drain, metrics::Metrics, node::Node, pace};
+use parlor_actors::{drain::Drain, metrics::Metrics, node::Node, pace, place::Places};
 use parlor_cluster::SystemClock;
 use parlor_config::{HostPort, Settings};
 use parlor_schema::port::Clock;
@@ -41,6 +41,7 @@ pub(super) struct Held {
     pub(super) clock: Arc<SystemClock>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) drain: Arc<Drain>,
+    pub(super) places: Arc<Places>,
     pub(super) _node: Addr<Node>,
 }
 
@@ -237,6 +238,8 @@ impl Running {
         for server in &self.servers {
             server.pause().await;
         }
+        // What the others forward is given back to them while they still see this node.
+        self.held.places.leave();
         // The others then send nothing more here, and do not wait for what would have come.
         self.held.cluster.leave().await;
         // Rooms live on the threads of the servers: what they have to write comes before those end.

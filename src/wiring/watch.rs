@@ -166,6 +166,7 @@ fn copy_redis(outside: &Outside, health: &RedisHealth) {
     set(&outside.bus_lost, bus.lost);
     set(&outside.bus_deaf, bus.deaf);
     set(&outside.bus_garbage, bus.garbage);
+    set(&outside.bus_forged, bus.forged);
     set(&outside.name_conflicts, bus.name_conflicts);
 }
 

@@ -15,5 +15,7 @@ mod links;
 mod members;
 mod node;
 mod order;
+mod owner;
 mod people;
+mod place;
 mod start;

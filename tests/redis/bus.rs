@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use parlor_cluster::{
+    PacketSeal,
     http::Stamp,
     link::{Contents, pack_contents},
 };
@@ -14,7 +15,7 @@ use parlor_schema::{
 use tokio::time::sleep;
 
 use super::{
-    node::{Node, name, revoked, room, settings, within},
+    node::{Node, SECRET, name, revoked, room, settings, within},
     server::RedisServer,
 };
 
@@ -121,16 +122,47 @@ async fn garbage_on_the_inbox_is_counted_and_goes_nowhere() {
     let server = RedisServer::start();
     let [one, mut two] = Node::pair(&settings(&server.url())).await;
     let big = "x".repeat(100_000);
+    let send = |garbage: &str| {
+        let mut sealed = garbage.as_bytes().to_vec();
+        PacketSeal::new(&SECRET).seal("parlor:inbox:n2", &mut sealed);
+        let sealed = String::from_utf8(sealed).unwrap();
+        server.cli(&["PUBLISH", "parlor:inbox:n2", &sealed]);
+    };
     for garbage in ["", "{}", "null", "{\"v\":1}", "\u{1F480}", &big] {
-        server.cli(&["PUBLISH", "parlor:inbox:n2", garbage]);
+        send(garbage);
     }
     let boot = one.info.boot_id;
     let later = format!(
         r#"{{"v":1,"from":"n9","boot":"{boot}","number":1,"envelopes":[{{"type":"later"}}]}}"#
     );
-    server.cli(&["PUBLISH", "parlor:inbox:n2", &later]);
+    send(&later);
     assert_eq!(two.next().await, Inbound::LinkLost(name("n9")));
     within("the counts", 2, || two.redis.health().bus.garbage == 7).await;
+    one.tell("n2", 1).await;
+    assert_eq!(two.next().await, Inbound::Envelope(revoked(1)));
+}
+
+#[tokio::test]
+async fn who_has_not_the_secret_is_not_heard() {
+    let server = RedisServer::start();
+    let [one, mut two] = Node::pair(&settings(&server.url())).await;
+    let envelope = serde_json::to_vec(&revoked(9)).unwrap();
+    let contents = Contents::Envelopes(vec![envelope.into()]);
+    let packet = pack_contents(&one.info.node_id, one.info.boot_id, 99, &contents);
+    let sealed = |secret, channel: &str| {
+        let mut packet = packet.clone();
+        PacketSeal::new(secret).seal(channel, &mut packet);
+        packet
+    };
+    for forged in [
+        packet.clone(),
+        sealed(&[8; 32], "parlor:inbox:n2"),
+        sealed(&SECRET, "parlor:inbox:n1"),
+    ] {
+        let forged = String::from_utf8(forged).unwrap();
+        server.cli(&["PUBLISH", "parlor:inbox:n2", &forged]);
+    }
+    within("the counts", 2, || two.redis.health().bus.forged == 3).await;
     one.tell("n2", 1).await;
     assert_eq!(two.next().await, Inbound::Envelope(revoked(1)));
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parlor_cluster::{RandomIds, Redis, RedisStartError, SystemClock};
+use parlor_cluster::{PacketSeal, RandomIds, Redis, RedisStartError, Seals, SystemClock};
 use parlor_config::Redis as Settings;
 use parlor_schema::{
     BootId, NodeId, RoomId, Seq, UserId,
@@ -29,6 +29,9 @@ pub(crate) fn settings(url: &str) -> Settings {
         ..Settings::default()
     }
 }
+
+/// The secret of every node.
+pub(crate) const SECRET: [u8; 32] = [7; 32];
 
 pub(crate) fn name(name: &str) -> NodeId {
     name.parse().unwrap()
@@ -55,7 +58,11 @@ pub(crate) async fn start(
         boot_id: BootId::new(ids.uuid(clock.now())),
         internal_address: Some(format!("{node}:7000").into()),
     };
-    let redis = Redis::start(settings, info.clone(), clock, ids, None).await?;
+    let seals = Seals {
+        packets: PacketSeal::new(&SECRET),
+        calls: None,
+    };
+    let redis = Redis::start(settings, info.clone(), clock, ids, seals).await?;
     Ok((redis, info))
 }
 

@@ -8,4 +8,5 @@ mod checker;
 #[path = "../integration/dice.rs"]
 mod dice;
 mod node;
+mod place;
 mod room;

@@ -11,7 +11,7 @@ use std::{
 use parlor_actors::room::{
     dedupe::Key,
     members::Members,
-    state::{Effect, Found, KnownUsers, Lookup, Moment, RoomRules, RoomState, Ticket},
+    state::{Effect, Found, KnownUsers, Lookup, Moment, Origin, RoomRules, RoomState, Ticket},
 };
 use parlor_schema::{
     Event, EventId, MsgId, RoomId, Seq, Timestamp,
@@ -120,6 +120,10 @@ pub(crate) struct Node {
     pub(crate) after: Seq,
     /// What it published.
     pub(crate) published: Vec<(Seq, EventId)>,
+    /// Those that other nodes are to be told.
+    pub(crate) news: Vec<Arc<Event>>,
+    /// How many of them came with a hint.
+    pub(crate) carried: u64,
     /// Set when the state gave up.
     pub(crate) failed: bool,
 }
@@ -143,6 +147,8 @@ impl Node {
             waiting: HashMap::new(),
             after: store.head(),
             published: Vec::new(),
+            news: Vec::new(),
+            carried: 0,
             failed: false,
         }
     }
@@ -194,7 +200,13 @@ impl Node {
                 Effect::Recover(after) => self.wants(Work::Recover(after)),
                 Effect::Follow { after, to } => self.wants(Work::Follow { after, to }),
                 Effect::LookAgain => {}
-                Effect::Publish { event, .. } => self.published.push((event.seq, event.id)),
+                Effect::Publish { event, origin, .. } => {
+                    self.carried += u64::from(origin == Origin::Carried);
+                    self.published.push((event.seq, event.id));
+                    if origin == Origin::Here {
+                        self.news.push(event);
+                    }
+                }
                 Effect::Fail => self.failed = true,
             }
         }

@@ -1,5 +1,7 @@
 //! Two nodes hold the same room over one timeline, while appends conflict, outcomes stay unknown, writes land late, nodes die, and people ask again.
 
+mod hints;
+
 use std::sync::Arc;
 
 use parlor_actors::room::state::{Facts, Found, Moment, Pending, Ticket};
@@ -49,6 +51,7 @@ struct Tally {
     duplicates_answered: u64,
     behind: u64,
     followed: u64,
+    carried: u64,
 }
 
 struct World {
@@ -133,17 +136,6 @@ impl World {
                 self.die(node);
             }
         }
-    }
-
-    /// Tells a node how far the timeline is, or was.
-    fn hint(&mut self, at: usize) {
-        let head = Seq::new(1 + self.dice.below(self.store.head().get()));
-        let moment = Moment {
-            now: self.now,
-            ids: &self.ids,
-        };
-        let replies = self.nodes[at].step(&moment, |state, at| state.hear(head, at));
-        self.take(replies);
     }
 
     fn pick_node(&mut self) -> usize {
@@ -274,6 +266,7 @@ impl World {
                 node.step(&moment, |state, at| state.followed(tail, at))
             }
         };
+        self.tally.carried += std::mem::take(&mut node.carried);
         let failed = node.failed;
         self.take(replies);
         if failed {
@@ -460,6 +453,7 @@ fn a_room_keeps_its_promises_under_every_schedule() {
         all.duplicates_answered += tally.duplicates_answered;
         all.behind += tally.behind;
         all.followed += tally.followed;
+        all.carried += tally.carried;
     }
     dice::say(&format!(
         "schedules {schedules}, acknowledged {acknowledged}, {all:?}"
@@ -472,6 +466,7 @@ fn a_room_keeps_its_promises_under_every_schedule() {
         all.deaths,
         all.duplicates_answered,
         all.followed,
+        all.carried,
     ];
     assert!(
         schedules < 100 || least.iter().all(|count| *count > schedules / 20),

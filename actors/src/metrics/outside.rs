@@ -138,6 +138,7 @@ outside! {
     bus_lost: Counter = BusLost;
     bus_deaf: Counter = BusDeaf;
     bus_garbage: Counter = BusGarbage;
+    bus_forged: Counter = BusForged;
     link_packets_out: ByLink = LinkPacketsOut;
     link_packets_in: ByLink = LinkPacketsIn;
     link_failures: ByReason = LinkFailures;

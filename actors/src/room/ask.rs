@@ -26,8 +26,19 @@ pub struct Ask {
     pub msg_id: Option<MsgId>,
     /// What it asks.
     pub frame: ClientFrame,
+    /// Whose session it came by.
+    pub via: Via,
     /// Where the reply goes.
     pub reply: ReplyTo<Ack>,
+}
+
+/// Whose session a frame came by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// One of this node.
+    Session,
+    /// One of another node, which forwarded it.
+    Node,
 }
 
 /// Asks for the room as a user sees it, to list it or to subscribe to it.

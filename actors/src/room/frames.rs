@@ -16,7 +16,7 @@ use parlor_schema::{
 
 use super::{
     Core, Room, Waiting, answer,
-    ask::{Ask, Ephemeral, EphemeralKey, Look, ReadPage, RoleOf},
+    ask::{Ask, Ephemeral, EphemeralKey, Look, ReadPage, RoleOf, Via},
     hear::PLACES_TOLD_MS,
     live::ReceiptKind,
     members::Access,
@@ -110,11 +110,12 @@ impl Room {
             frame: ask.frame,
             facts: Facts::default(),
         };
-        let Core::Ready(state) = &mut self.core else {
-            return;
-        };
-        let effects = state.submit(pending, &Self::moment(&self.env));
-        self.perform(effects, ctx);
+        // A room is made here: it is empty, and nobody else has a frame for it.
+        let is_new = matches!(pending.frame, ClientFrame::RoomCreate(_));
+        match ask.via {
+            Via::Session if !is_new => self.pass(pending, ctx),
+            Via::Session | Via::Node => self.submit_here(pending, ctx),
+        }
     }
 
     fn list_members(&self, user: &UserId, list: &RoomMembers) -> Result<Ack, Refusal> {
@@ -225,7 +226,7 @@ impl Room {
                 user_id: user.clone(),
                 edge,
             };
-            self.env.ports.peers().tell_all(typing);
+            self.env.places.tell(self.id, typing);
         }
         Ok(Ack::empty())
     }

@@ -1,7 +1,8 @@
 //! What a room hears from other nodes, and what it tells them.
 //!
 //! Invariants:
-//! - H-1: a head that is heard is a hint: the events behind it come from the timeline alone (P-5).
+//! - H-1: a head that is heard is a hint (P-5): the events behind it come from the timeline, or with it from a node that knows them as
+//!   durable (rule C).
 //! - H-2: whom an event brings in or puts out is told once by a run of the room: of events after its start when they are delivered,
 //!   of earlier ones when another node names them.
 
@@ -9,8 +10,8 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use parlor_schema::{
-    Seq, UserId,
-    envelope::{Envelope, MemberChange, Place, Standing, TypingEdge},
+    Event, Seq, UserId,
+    envelope::{Carried, Envelope, MemberChange, Outcome, Place, Standing, TypingEdge},
     frame::{
         ServerFrame,
         server::{ReceiptFrame, RemovedReason},
@@ -36,11 +37,20 @@ pub enum Hear {
         head: Seq,
         /// Who came and went.
         changes: Vec<MemberChange>,
+        /// The last events up to the head, in order, where they were told.
+        events: Vec<Arc<Event>>,
     },
     /// Members got or read events.
     Places(Vec<Place>),
     /// A member types, or no longer does.
     Typing(UserId, TypingEdge),
+    /// The owner answered a forward.
+    Forwarded {
+        /// Which.
+        id: u64,
+        /// What became of each frame; none: they were not taken.
+        outcomes: Option<Vec<Outcome>>,
+    },
     /// Something may have been missed: the timeline is to be asked.
     Check,
 }
@@ -54,7 +64,12 @@ impl Handler<Hear> for Room {
             return;
         };
         match hear {
-            Hear::Moved { head, changes } => {
+            Hear::Moved {
+                head,
+                changes,
+                events,
+            } => {
+                self.hear_events(events, ctx);
                 self.hear_head(head, ctx);
                 for change in changes {
                     if change.seq <= self.began {
@@ -64,17 +79,29 @@ impl Handler<Hear> for Room {
             }
             Hear::Places(places) => places.into_iter().for_each(|place| self.place(place)),
             Hear::Typing(user, edge) => self.hear_typing(&user, edge, ctx),
+            Hear::Forwarded { id, outcomes } => self.hear_forwarded(id, outcomes, ctx),
             Hear::Check => self.check(ctx),
         }
     }
 }
 
 impl Room {
-    fn hear_head(&mut self, head: Seq, ctx: &mut Context<Self>) {
+    pub(super) fn hear_head(&mut self, head: Seq, ctx: &mut Context<Self>) {
         let Core::Ready(state) = &mut self.core else {
             return;
         };
         let effects = state.hear(head, &Self::moment(&self.env));
+        self.perform(effects, ctx);
+    }
+
+    fn hear_events(&mut self, events: Vec<Arc<Event>>, ctx: &mut Context<Self>) {
+        let Core::Ready(state) = &mut self.core else {
+            return;
+        };
+        if events.is_empty() {
+            return;
+        }
+        let effects = state.hear_events(events, &Self::moment(&self.env));
         self.perform(effects, ctx);
     }
 
@@ -123,20 +150,33 @@ impl Room {
 
     /// Tells the other nodes how far this room is now, and who came and went.
     pub(super) fn tell_peers(&mut self) {
-        let Some((head, changes)) = self.news.take_moved() else {
+        let Some(moved) = self.news.take_moved() else {
             return;
         };
         let peers = self.env.ports.peers();
-        peers.each(|node| {
-            let envelope = Envelope::RoomMoved {
-                room_id: self.id,
-                head,
-                changes: changes.clone(),
-            };
-            peers.tell(node, envelope);
-            // Should the envelope be lost, the next heartbeat says it again.
-            peers.bus.note_head(node, self.id, head);
-        });
+        if peers.is_empty() {
+            return;
+        }
+        let head = moved.head;
+        let is_for_all = !moved.changes.is_empty();
+        let envelope = || Envelope::RoomMoved {
+            room_id: self.id,
+            head,
+            changes: moved.changes,
+            events: moved
+                .events
+                .iter()
+                .map(|event| Carried::of(event))
+                .collect(),
+        };
+        if is_for_all {
+            // Who is brought in or put out may be where the room does not run.
+            peers.tell_all(envelope);
+        } else {
+            self.env.places.tell(self.id, envelope);
+        }
+        // Should the envelope be lost, or nobody know who wants it, the next heartbeat says it again.
+        peers.each(|node| peers.bus.note_head(node, self.id, head));
     }
 
     /// Tells the other nodes whose place moved.
@@ -155,10 +195,11 @@ impl Room {
             })
             .collect();
         if !places.is_empty() {
-            self.env.ports.peers().tell_all(|| Envelope::ReceiptsMoved {
+            let moved = || Envelope::ReceiptsMoved {
                 room_id: self.id,
-                places: places.clone(),
-            });
+                places,
+            };
+            self.env.places.tell(self.id, moved);
         }
     }
 

@@ -1,8 +1,10 @@
 //! What a room is yet to tell the other nodes. Pure.
 //!
-//! Invariant N-1: what is bounded elsewhere is bounded here: one batch of events, the members of the room.
+//! Invariants:
+//! - N-1: what is bounded elsewhere is bounded here: one batch of events, the members of the room.
+//! - N-2: events that are carried are durable, follow each other without a hole, and end at the head that is told.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use parlor_schema::{
     Event, EventKind, Seq, UserId,
@@ -15,27 +17,54 @@ use super::{packet::Evicts, state::Evicted};
 /// Places that are above this node's head and wait for it. When full: the others are dropped, and come with the next receipt.
 const EARLY_MAX: usize = 1024;
 
+/// Bytes of events that go with the news of them. When full: none does, and they are read.
+const CARRY_BYTES_MAX: usize = 64 << 10;
+
+/// What a batch of events is for other nodes.
+#[derive(Debug)]
+pub(super) struct Moved {
+    /// The last of them.
+    pub(super) head: Seq,
+    /// Who came and went.
+    pub(super) changes: Vec<MemberChange>,
+    /// They themselves; none where they are too long.
+    pub(super) events: Vec<Arc<Event>>,
+}
+
 /// The news.
 #[derive(Debug, Default)]
 pub(super) struct News {
     head: Seq,
     changes: Vec<MemberChange>,
+    events: Vec<Arc<Event>>,
+    bytes: usize,
     places: BTreeSet<UserId>,
     early: Vec<Place>,
 }
 
 impl News {
     /// Notes a durable event of this node.
-    pub(super) fn note(&mut self, event: &Event, evicted: Evicted) {
-        self.head = self.head.max(event.seq);
+    pub(super) fn note(&mut self, event: &Arc<Event>, evicted: Evicted) {
         self.changes.extend(changes(event, evicted));
+        let follows = self.head == Seq::ZERO || event.seq == self.head.next();
+        self.head = self.head.max(event.seq);
+        self.bytes += event.weight();
+        if follows && self.bytes <= CARRY_BYTES_MAX {
+            self.events.push(event.clone());
+        } else {
+            self.events.clear();
+        }
     }
 
-    /// Takes the head and who came and went, when there is something.
-    pub(super) fn take_moved(&mut self) -> Option<(Seq, Vec<MemberChange>)> {
-        let head = std::mem::replace(&mut self.head, Seq::ZERO);
-        let changes = std::mem::take(&mut self.changes);
-        (head > Seq::ZERO).then_some((head, changes))
+    /// Takes what moved, when something did.
+    pub(super) fn take_moved(&mut self) -> Option<Moved> {
+        self.bytes = 0;
+        let moved = Moved {
+            head: std::mem::replace(&mut self.head, Seq::ZERO),
+            changes: std::mem::take(&mut self.changes),
+            events: std::mem::take(&mut self.events),
+        };
+        (moved.head > Seq::ZERO).then_some(moved)
     }
 
     /// Notes that a member's place moved.

@@ -30,6 +30,8 @@ impl Room {
         while let Some(effect) = effects.pop_front() {
             if !matches!(effect, Effect::Publish { .. }) {
                 self.deliver(&mut packets);
+                // Before replies: a node that forwarded a frame then hears of the event, and after it of the ack.
+                self.tell_peers();
             }
             match effect {
                 Effect::Publish {
@@ -38,14 +40,17 @@ impl Room {
                     evicted,
                     origin,
                 } => {
-                    if origin == Origin::Here {
-                        self.news.note(&event, evicted);
+                    match origin {
+                        Origin::Here => self.news.note(&event, evicted),
+                        Origin::Elsewhere => drop(self.env.metrics.followed_events.inc()),
+                        Origin::Carried => drop(self.env.metrics.carried_events.inc()),
                     }
                     packets.push(self.publish(event, delta, evicted));
                 }
                 Effect::Reply(ticket, result) => {
+                    let told = self.outward.told(ticket, result);
                     if let Some(reply) = self.replies.remove(&ticket) {
-                        answer(reply, result);
+                        answer(reply, told);
                     }
                 }
                 Effect::Append {
@@ -60,8 +65,12 @@ impl Room {
                 }
                 Effect::Recover(after) => self.recover(after, ctx),
                 Effect::Follow { after, to } => self.follow(after, to, ctx),
-                Effect::LookAgain => self.look_again(ctx),
+                Effect::LookAgain => {
+                    self.release_all();
+                    self.look_again(ctx);
+                }
                 Effect::Fail => {
+                    self.release_all();
                     self.save_elsewhere();
                     self.core = Core::Failed(Refusal::unavailable("the store is unavailable"));
                     self.leave(ctx);
@@ -71,11 +80,13 @@ impl Room {
         self.deliver(&mut packets);
         self.tell_peers();
         self.place_early();
+        self.release();
         self.arm_nudge(ctx);
         self.project(ctx);
         if let (true, Core::Ready(state)) = (cfg!(debug_assertions), &self.core) {
             state.check_invariants();
         }
+        self.pass_waiting(ctx);
     }
 
     fn recover(&mut self, after: Seq, ctx: &mut Context<Self>) {

@@ -20,6 +20,7 @@ use super::{
     hear::Hear,
     pages::Space,
 };
+use crate::place::Places;
 
 /// Locks, so that threads seldom meet.
 const SHARDS: usize = 64;
@@ -64,6 +65,25 @@ impl Rooms {
             held: AtomicUsize::new(0),
             pages: Arc::default(),
         })
+    }
+
+    /// Returns who owns rooms, and who hears of them.
+    #[must_use]
+    pub fn places(&self) -> Arc<Places> {
+        self.env.places.clone()
+    }
+
+    /// Lists the rooms that run now.
+    #[must_use]
+    pub fn list(&self) -> Vec<RoomId> {
+        let mut rooms = Vec::with_capacity(self.len());
+        for shard in &self.shards {
+            let shard = shard
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            rooms.extend(shard.keys());
+        }
+        rooms
     }
 
     /// Returns what the pages of all rooms take.

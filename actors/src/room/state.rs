@@ -8,7 +8,7 @@
 //! - a frame is decided on the state of all events before its own; therefore an event that changes the room ends its batch.
 //! - a `msg_id` is looked for in the window, in the append in flight and in the batch being made before it is decided (P-3, rule A).
 //! - after `Conflict` or `Unknown` the tail is read before anything else (rule B).
-//! - what other nodes appended is folded in as durable events in order, never as what a hint says (P-5).
+//! - what other nodes appended is folded in as durable events in order: from the timeline, or from an envelope that carries the very next (rule C).
 //! - a frame is refused as not stored only where no append of it can be stored any more.
 //!
 //! Deliberately absent: receipts and typing (`live`), reading, delivery, clocks, I/O.
@@ -42,7 +42,7 @@ enum Phase {
     Looking,
     Appending { expected: Seq },
     Recovering { after: Seq, outcome: Outcome },
-    Following,
+    Following { to: Seq },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,8 @@ pub struct RoomState {
     head: Seq,
     /// The highest head that another node named; what is above `head` is yet to be read.
     heard: Seq,
+    /// Durable events above `head` that other nodes told, in order; few, and only until they fit.
+    carried: VecDeque<Arc<Event>>,
     last_sent_at: Timestamp,
     window: Option<Dedupe>,
     queue: VecDeque<Pending>,
@@ -95,6 +97,7 @@ impl RoomState {
             rules,
             head,
             heard: head,
+            carried: VecDeque::new(),
             last_sent_at,
             window: None,
             queue: VecDeque::new(),
@@ -114,6 +117,12 @@ impl RoomState {
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.phase == Phase::Idle && self.queue.is_empty()
+    }
+
+    /// Tells whether a frame waits to be decided, or flies.
+    #[must_use]
+    pub fn holds_frames(&self) -> bool {
+        !self.queue.is_empty() || !self.flying.is_empty()
     }
 
     /// Takes a frame. When full ([`ROOM_QUEUE_MAX`]): refused `unavailable`.
@@ -310,11 +319,13 @@ impl RoomState {
             self.follow(&mut effects);
             return effects;
         }
-        if matches!(self.phase, Phase::Looking | Phase::Following) {
+        if matches!(self.phase, Phase::Looking | Phase::Following { .. }) {
             return effects;
         }
+        self.take_carried(&mut effects);
         if let Some(effect) = self.follow_heard() {
-            return vec![effect];
+            effects.push(effect);
+            return effects;
         }
         if let Some(window) = &mut self.window {
             window.expire(at.now.minus_millis(self.rules.dedupe_window_ms));

@@ -116,8 +116,10 @@ pub enum Effect {
 pub enum Origin {
     /// By an append of this node, whatever its answer: this node tells the others.
     Here,
-    /// By a hint of another node, which told everybody.
+    /// From the timeline, after a hint of another node, which told whoever wants to know.
     Elsewhere,
+    /// From the envelope of another node, which appended or read it (V-2 of [`parlor_schema::envelope`]).
+    Carried,
 }
 
 /// What a user who is put out was before.

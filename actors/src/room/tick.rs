@@ -58,6 +58,7 @@ impl Room {
         if std::mem::take(&mut self.behind) {
             self.check(ctx);
         }
+        self.tick_forwards(now, ctx);
         self.save_receipts(ctx);
         self.project(ctx);
         self.passivate(now, ctx);
@@ -132,6 +133,7 @@ impl Room {
         let absent = state.members.room.is_none();
         let busy = !self.interest.is_empty()
             || !state.is_quiet()
+            || !self.outward.is_empty()
             || self.live.has_unsaved()
             || self.live.next_tick().is_some()
             || self.saving == Projecting::Yes

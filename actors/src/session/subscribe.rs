@@ -75,6 +75,7 @@ impl Session {
                     let moved = Hear::Moved {
                         head,
                         changes: Vec::new(),
+                        events: Vec::new(),
                     };
                     // When full: the room hears of it from the other node as well.
                     let _ = session.env.front.rooms.tell(room_id, moved);

@@ -41,6 +41,7 @@ impl Bus for MemoryBus {
             (Destination::Node(node), _) if node != self.own => {
                 Err(BusError(format!("there is no node {node}")))
             }
+            (Destination::Nodes(nodes), _) => Err(BusError(format!("there are no {nodes:?}"))),
             (_, Some(inbox)) => {
                 inbox(Inbound::Envelope(envelope));
                 Ok(())

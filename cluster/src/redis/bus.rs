@@ -13,11 +13,15 @@
 //! Deliberately absent: sending again. What was given to Redis and not answered for is not sent twice.
 
 mod direct;
+mod sealed;
 
 use std::{
     collections::BTreeMap,
     future,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -30,6 +34,7 @@ use redis::{Value, cmd};
 use tokio::{sync::Notify, time::MissedTickBehavior};
 
 pub use direct::PeerLink;
+pub use sealed::PacketSeal;
 
 use super::{
     commands::{Commands, Keyed},
@@ -58,6 +63,11 @@ const LINK_RESTS_MS: u64 = 60_000;
 /// Packets to one node in one write.
 const PACKETS_PER_WRITE: usize = 4;
 
+/// How long a node thinks that it misses something after a packet with another secret: several beats.
+const FORGED_MS: u64 = 2_000;
+/// The time of what has not been.
+const NEVER: u64 = u64::MAX;
+
 /// Envelopes between nodes over Redis.
 pub struct RedisBus {
     own: NodeInfo,
@@ -70,6 +80,9 @@ pub struct RedisBus {
     probes: Arc<Probes>,
     subscription: Arc<LinkHealth>,
     calls: Option<Arc<Calls>>,
+    seal: PacketSeal,
+    /// When the last packet came that was not sealed with this secret.
+    forged_ms: AtomicU64,
     queue: Queue,
     listening: Mutex<Option<(Subscriber, Packets)>>,
     inbox: OnceLock<Inbox>,
@@ -91,6 +104,10 @@ struct Link {
     used_ms: u64,
 }
 
+fn was_of_late(at_ms: u64, now_ms: u64) -> bool {
+    at_ms != NEVER && now_ms.saturating_sub(at_ms) < FORGED_MS
+}
+
 /// What the bus is made from.
 pub(super) struct BusParts {
     pub(super) own: NodeInfo,
@@ -102,6 +119,7 @@ pub(super) struct BusParts {
     pub(super) subscriber: Subscriber,
     /// The way around Redis, where this node has one.
     pub(super) calls: Option<Arc<Calls>>,
+    pub(super) seal: PacketSeal,
 }
 
 impl RedisBus {
@@ -119,6 +137,8 @@ impl RedisBus {
             probes: Arc::clone(&subscriber.probes),
             subscription: Arc::clone(&subscriber.health),
             calls: parts.calls,
+            seal: parts.seal,
+            forged_ms: AtomicU64::new(NEVER),
             queue,
             listening: Mutex::new(Some((subscriber, packets))),
             inbox: OnceLock::new(),
@@ -235,7 +255,8 @@ impl RedisBus {
         Some(self.publication(slot, &channel, packet))
     }
 
-    fn publication(&self, slot: u16, channel: &str, packet: Vec<u8>) -> Keyed {
+    fn publication(&self, slot: u16, channel: &str, mut packet: Vec<u8>) -> Keyed {
+        self.seal.seal(channel, &mut packet);
         let word = match self.commands.is_sharded() {
             true => "SPUBLISH",
             false => "PUBLISH",
@@ -272,17 +293,16 @@ impl RedisBus {
             return Err(BusError(format!("{} bytes in one envelope", encoded.len())));
         }
         let view = self.membership.view();
-        let one = match to {
-            Destination::Node(node) => Some(node),
-            Destination::All => None,
+        let to: Vec<&NodeId> = match to {
+            Destination::Node(node) => vec![node],
+            Destination::Nodes(nodes) => nodes.iter().collect(),
+            Destination::All => {
+                let all = view.nodes.iter().map(|node| &node.node_id);
+                all.filter(|node| **node != self.own.node_id).collect()
+            }
         };
-        let all = view
-            .nodes
-            .iter()
-            .map(|node| &node.node_id)
-            .filter(|node| one.is_none() && **node != self.own.node_id);
         let mut links = self.links();
-        for node in one.into_iter().chain(all) {
+        for node in to {
             let Some(link) = self.link(&mut links, node) else {
                 return Err(BusError(format!("more than {LINKS_MAX} nodes")));
             };
@@ -313,15 +333,34 @@ impl RedisBus {
         self.receive(packets, inbox).await;
     }
 
+    /// Takes that somebody has another secret: a node of this cluster perhaps, whose words are missing here.
+    fn hear_forged(&self) {
+        count(&self.counters.forged, 1);
+        let now = self.clock.monotonic_ms();
+        if !was_of_late(self.forged_ms.swap(now, Relaxed), now) {
+            tracing::warn!("what comes over redis is not sealed with the secret of this cluster");
+        }
+    }
+
     async fn receive(&self, mut packets: Packets, inbox: &Inbox) {
         let mut incoming = Incoming::default();
+        let channel = self.names.inbox(&self.own.node_id);
         while let Some(Arrived { packet, by }) = packets.next().await {
             let way = match by {
                 None => &self.counters.received,
                 Some(_) => &self.counters.called,
             };
             count(way, 1);
-            let packet = match read_packet(&packet) {
+            // A call is sealed as a whole, and was checked.
+            let open = match by {
+                None => self.seal.open(&channel, &packet),
+                Some(_) => Some(&packet[..]),
+            };
+            let Some(open) = open else {
+                self.hear_forged();
+                continue;
+            };
+            let packet = match read_packet(open) {
                 Ok(packet) => packet,
                 Err(error) => {
                     count(&self.counters.garbage, 1);
@@ -371,7 +410,7 @@ impl Bus for RedisBus {
         };
         let is_own = match &to {
             Destination::Node(node) => *node == self.own.node_id,
-            Destination::All => false,
+            Destination::Nodes(_) | Destination::All => false,
         };
         let queued = match is_own {
             true => Ok(()),
@@ -384,7 +423,9 @@ impl Bus for RedisBus {
     }
 
     fn is_hearing(&self) -> bool {
-        let by_redis = self.subscription.is_up() && self.commands.health.is_up();
+        let now = self.clock.monotonic_ms();
+        let forged = was_of_late(self.forged_ms.load(Relaxed), now);
+        let by_redis = self.subscription.is_up() && self.commands.health.is_up() && !forged;
         by_redis || self.hears_without_redis()
     }
 

@@ -109,6 +109,8 @@ pub struct BusStats {
     pub overrun: u64,
     /// Bytes received that were no packet, and envelopes that this version does not know.
     pub garbage: u64,
+    /// Packets received over Redis that were not sealed with this cluster's secret, or not for this node.
+    pub forged: u64,
     /// Losses reported by the links to this node.
     pub lost: u64,
     /// Subscriptions given up because nothing came over them any more.
@@ -143,6 +145,7 @@ counters!(
     called,
     overrun,
     garbage,
+    forged,
     lost,
     deaf,
     name_conflicts,

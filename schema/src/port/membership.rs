@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{BootId, NodeId};
+use crate::{BootId, NodeId, RoomId, placement};
 
 /// One live node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,12 @@ impl View {
             .nodes
             .binary_search_by(|node| node.node_id.cmp(node_id));
         at.ok().map(|at| &self.nodes[at])
+    }
+
+    /// Returns the node that owns a room in this view.
+    #[must_use]
+    pub fn owner(&self, room: RoomId) -> Option<&NodeInfo> {
+        placement::owner(room, &self.nodes)
     }
 
     /// Tells whether this run of the node is alive.

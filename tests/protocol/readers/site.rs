@@ -21,6 +21,7 @@ use parlor_actors::{
     ledger::Budget,
     metrics::Metrics,
     node::Node,
+    place::{Forwarding, Places},
     ports::{Coding, Gate, Pass, Ports},
     presence::Presences,
     registry::Sessions,
@@ -97,6 +98,7 @@ impl Site {
             wire: Arc::new(WebSocketWire),
         };
         let sessions = Arc::new(Sessions::default());
+        let metrics = Metrics::new();
         let room = RoomEnv {
             ports: ports.clone(),
             rules: RoomRules {
@@ -105,7 +107,8 @@ impl Site {
                 users: KnownUsers::All,
             },
             sessions: sessions.clone(),
-            metrics: Metrics::new(),
+            places: Places::new(&ports, metrics.clone(), Forwarding::On),
+            metrics,
         };
         let presences = Presences::new(clock, store, ports.peers(), 10_000);
         let rooms = Rooms::new(room.clone());
