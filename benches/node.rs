@@ -14,7 +14,7 @@ use std::{
     net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{Arc, mpsc},
 };
 
 use parlor::wiring::{self, Stores};
@@ -23,7 +23,12 @@ use parlor_config::{AuthMode, Settings};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
+use tail::TailTimeline;
+
 use crate::client::KEY;
+
+#[path = "tail.rs"]
+mod tail;
 
 /// Where a node keeps its rooms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +37,8 @@ pub(crate) enum Store {
     Embedded,
     /// In memory: the store costs next to nothing.
     Memory,
+    /// In memory, and only the last events of each room: the store costs next to nothing for as long as it runs.
+    Tail,
 }
 
 /// What a node is started with.
@@ -72,6 +79,13 @@ impl Plan {
                     let stores = Stores {
                         timeline: memory.clone(),
                         directory: memory,
+                    };
+                    wiring::start_over(settings, stores).await
+                }
+                Store::Tail => {
+                    let stores = Stores {
+                        timeline: Arc::new(TailTimeline::default()),
+                        directory: MemoryStore::new(),
                     };
                     wiring::start_over(settings, stores).await
                 }

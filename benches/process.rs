@@ -37,6 +37,7 @@ pub(crate) fn serve_if_told() {
     let mut words = role.splitn(4, ' ');
     let store = match words.next() {
         Some("memory") => Store::Memory,
+        Some("tail") => Store::Tail,
         Some("embedded") => Store::Embedded,
         other => panic!("no store is called {other:?}"),
     };
@@ -98,6 +99,7 @@ impl Server {
         };
         let store = match store {
             Store::Memory => "memory",
+            Store::Tail => "tail",
             Store::Embedded => "embedded",
         };
         let role = format!("{store} {workers} {handshakes} {}", folder.path().display());
