@@ -1,7 +1,7 @@
 /**
  * Each main view in light and dark, on a phone and wide: no serious finding of axe, and a picture.
  *
- * PARLOR_PICTURES names where the pictures go; docs/images has those that are shown.
+ * PARLOR_PICTURES names where the pictures go, PARLOR_PICTURES_SCALE how many pixels stand for one; docs/images has them.
  */
 import assert from 'node:assert/strict';
 import { mkdir, readFile } from 'node:fs/promises';
@@ -59,7 +59,7 @@ async function axe(person, view) {
 for (const [size, { touch, ...viewport }] of Object.entries(SIZES)) {
   for (const colorScheme of ['light', 'dark']) {
     test(`every view, ${size} and ${colorScheme}`, async () => {
-      const mira = await Person.arrive(browser, 'mira', server.page, { viewport, colorScheme, hasTouch: touch ?? false, deviceScaleFactor: 2 });
+      const mira = await Person.arrive(browser, 'mira', server.page, { viewport, colorScheme, hasTouch: touch ?? false, deviceScaleFactor: Number(process.env.PARLOR_PICTURES_SCALE ?? 1) });
       await mira.page.addInitScript(AXE);
       await mira.page.addInitScript((kept) => localStorage.setItem('parlor.receipts/mira', kept), receipts);
       const view = async (name) => {

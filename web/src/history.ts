@@ -7,7 +7,7 @@ import { ParlorError, type Client, type Received, type Sent, type Seq } from 'pa
 import type { Room } from './state/room.js';
 import { troubleOf } from './words.js';
 
-const PAGE = 80;
+const PAGE = 120;
 
 export class History {
   readonly #client: Client;

@@ -71,7 +71,7 @@ test('an end that is not looked at grows to its bound, and is then left behind',
   held.place(page(100, 1, {}));
   for (let seq = 101; seq <= 1000; seq += 1) held.live(eventAt(seq), false);
   assert.equal(held.events.length, HELD_MAX);
-  assert.ok(held.covers(21) && held.hasNewer(1000), 'what is looked at stays');
+  assert.ok(held.covers(21) && held.covers(380) && !held.covers(381) && held.hasNewer(1000), 'what is looked at stays');
 });
 
 test('a room that is left keeps its end only', () => {

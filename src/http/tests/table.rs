@@ -14,7 +14,7 @@ fn example(path: &str) -> String {
     let file = if path.starts_with("/docs") {
         "swagger-ui.css"
     } else {
-        "app.js"
+        "icon.svg"
     };
     path.replace("{file}", file)
         .replace("{upload_id}", "u")

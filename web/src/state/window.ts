@@ -9,7 +9,7 @@
 import type { EventFrame, Received, Seq } from 'parlor-client';
 
 /** Events of one room that are held. */
-export const HELD_MAX = 300;
+export const HELD_MAX = 360;
 /** Events that a room keeps when it is not shown, so that it is there at once when it is again. */
 export const WARM_MAX = 50;
 

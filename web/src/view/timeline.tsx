@@ -18,11 +18,11 @@ import { Day, Message, Note, SendingRow, UnreadLine } from './row.js';
 /** So near the end counts as there, in pixels. */
 const NEAR_END = 48;
 /** Pages are asked for this many screens ahead. */
-const AHEAD = 1.5;
+const AHEAD = 2.5;
 
 interface Props { readonly session: Session; readonly room: Room }
 interface State { readonly away: boolean; readonly unreadAbove: boolean }
-interface Anchor { readonly key: string; readonly top: number }
+interface Anchor { readonly key: string; readonly bottom: number }
 
 export class Timeline extends Component<Props, State> {
   override state: State = { away: false, unreadAbove: false };
@@ -49,14 +49,15 @@ export class Timeline extends Component<Props, State> {
     cancelAnimationFrame(this.#frame);
   }
 
-  /** Where the first row on the screen is, before it moves. */
+  /** Where the first row on the screen ends, before it moves: it may lose the name above it to a row that comes before. */
   override getSnapshotBeforeUpdate(): Anchor | null {
     const [scroller, list] = [this.#scroller.current, this.#list.current];
     if (!scroller || !list || this.props.room.following) return null;
     const { scrollTop } = scroller;
     for (const row of list.children as Iterable<Element> as Iterable<HTMLElement>) {
-      const { key } = row.dataset;
-      if (key !== undefined && row.offsetTop + row.offsetHeight > scrollTop) return { key, top: row.offsetTop - scrollTop };
+      const { key, seq } = row.dataset;
+      // The line of a day goes up with the first row of the day that is held.
+      if (key !== undefined && seq !== undefined && row.offsetTop + row.offsetHeight > scrollTop) return { key, bottom: row.offsetTop + row.offsetHeight - scrollTop };
     }
     return null;
   }
@@ -116,7 +117,7 @@ export class Timeline extends Component<Props, State> {
     else if (room.following) scroller.scrollTop = scroller.scrollHeight;
     else if (anchor) {
       const row = this.#find(`[data-key="${CSS.escape(anchor.key)}"]`);
-      const moved = row ? row.offsetTop - scroller.scrollTop - anchor.top : 0;
+      const moved = row ? row.offsetTop + row.offsetHeight - scroller.scrollTop - anchor.bottom : 0;
       // Whole pixels only: less is rounding, and would wander.
       if (Math.abs(moved) >= 1) scroller.scrollTop += moved;
     }
