@@ -18,6 +18,7 @@ pub mod live;
 pub mod load;
 pub mod members;
 pub mod message;
+mod miss;
 mod news;
 pub mod packet;
 pub mod pages;
@@ -50,6 +51,7 @@ use crate::{
         ask::{Ask, Deliver, Interest, ReplyTo, WorkerId},
         hear::Hear,
         live::Live,
+        miss::Missed,
         news::News,
         packet::Ring,
         pages::Pages,
@@ -100,6 +102,8 @@ pub struct Room {
     news: News,
     /// Set when the timeline is to be asked for its head at the next tick.
     behind: bool,
+    /// What waits until the timeline was asked.
+    missed: Missed,
 }
 
 /// Whether a write of this kind is under way.
@@ -160,6 +164,7 @@ impl Room {
             began: Seq::ZERO,
             news: News::default(),
             behind: false,
+            missed: Missed::default(),
             rooms,
         }
     }
@@ -240,6 +245,11 @@ impl Room {
         }
         self.project(ctx);
         self.nudge_all();
+        self.surely(|room| room.take_up(waiting, ctx));
+    }
+
+    /// Handles messages that waited.
+    fn take_up(&mut self, waiting: impl IntoIterator<Item = Waiting>, ctx: &mut Context<Self>) {
         for message in waiting {
             match message {
                 Waiting::Ask(ask) => self.handle(*ask, ctx),

@@ -70,7 +70,7 @@ impl Handler<Hear> for Room {
 }
 
 impl Room {
-    fn hear_head(&mut self, head: Seq, ctx: &mut Context<Self>) {
+    pub(super) fn hear_head(&mut self, head: Seq, ctx: &mut Context<Self>) {
         let Core::Ready(state) = &mut self.core else {
             return;
         };
@@ -119,6 +119,7 @@ impl Room {
     pub(super) fn look_again(&mut self, ctx: &mut Context<Self>) {
         self.behind = true;
         self.arm(RETRY_MS, ctx);
+        self.missed_unread(ctx);
     }
 
     /// Tells the other nodes how far this room is now, and who came and went.

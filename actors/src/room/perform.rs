@@ -71,6 +71,7 @@ impl Room {
         self.deliver(&mut packets);
         self.tell_peers();
         self.place_early();
+        self.settle_missed(ctx);
         self.arm_nudge(ctx);
         self.project(ctx);
         if let (true, Core::Ready(state)) = (cfg!(debug_assertions), &self.core) {

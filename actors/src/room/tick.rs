@@ -132,6 +132,7 @@ impl Room {
         let absent = state.members.room.is_none();
         let busy = !self.interest.is_empty()
             || !state.is_quiet()
+            || self.missed.is_waiting()
             || self.live.has_unsaved()
             || self.live.next_tick().is_some()
             || self.saving == Projecting::Yes
