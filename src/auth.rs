@@ -31,7 +31,11 @@ use std::{
     time::Duration,
 };
 
-use parlor_actors::bucket::{Buckets, Rate};
+use parlor_actors::{
+    bucket::{Buckets, Rate},
+    metrics::SharedLimit,
+    quota::SharedQuota,
+};
 use parlor_config::AuthMode;
 use parlor_schema::{
     ErrorCode, LoginId, Timestamp, UserId,
@@ -76,9 +80,16 @@ pub struct AuthPorts {
     pub clock: Arc<dyn Clock>,
     /// Ids and secrets.
     pub ids: Arc<dyn Ids>,
+    /// Rates that all nodes share.
+    pub quota: SharedQuota,
 }
 
-type Gate = Mutex<Buckets<IpAddr>>;
+/// A rate by address, on this node and on all.
+struct Gate {
+    limit: SharedLimit,
+    rate: Option<Rate>,
+    own: Mutex<Buckets<IpAddr>>,
+}
 
 /// What there is only where this server keeps the accounts.
 struct Own {
@@ -223,15 +234,18 @@ impl Auth {
 impl Own {
     fn new(settings: &parlor_config::Auth, limits: &parlor_config::Limits, key: &[u8; 32]) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let gate =
-            |per_minute| Mutex::new(Buckets::new(Rate::per_minute(per_minute), ADDRESSES_MAX));
+        let gate = |limit, per_minute| {
+            let rate = Rate::per_minute(per_minute);
+            let own = Mutex::new(Buckets::new(rate, ADDRESSES_MAX));
+            Gate { limit, rate, own }
+        };
         Self {
             signer: Signer::new(key),
             passwords: Passwords::new(cores, &Salt([0; 16])),
             access_ttl_ms: settings.access_ttl_ms,
             refresh_ttl_ms: settings.refresh_ttl_ms,
-            logins: gate(limits.logins_per_minute),
-            registers: gate(limits.registers_per_minute),
+            logins: gate(SharedLimit::Logins, limits.logins_per_minute),
+            registers: gate(SharedLimit::Registers, limits.registers_per_minute),
         }
     }
 }

@@ -15,6 +15,7 @@
 
 mod access;
 mod accounts;
+mod admin;
 mod auth;
 mod docs;
 mod frames;
@@ -46,6 +47,11 @@ use parlor_schema::{
 };
 
 pub use accounts::Accounts;
+pub use admin::{
+    AccountChange, Admin, AdminDoor, AdminKey, ClusterAnswer, Disconnected, Draining, IssuedAnswer,
+    LinkAnswer, NodeAnswer, RedisAnswer, SessionAnswer, SessionsAnswer, StoreAnswer, TalkAnswer,
+    UserAnswer, UsersAnswer,
+};
 pub use front::Front;
 pub use openapi::document as openapi_document;
 pub use problem::ProblemDocument;
@@ -56,6 +62,8 @@ pub struct HttpState {
     pub front: Arc<dyn Front>,
     /// Answers for tokens and accounts.
     pub accounts: Arc<dyn Accounts>,
+    /// The admin API, where the settings have a key for it.
+    pub admin: Option<AdminDoor>,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// The settings in effect.
@@ -67,9 +75,9 @@ pub struct HttpState {
 pub enum Listener {
     /// Everything, where operations have no listener of their own.
     Whole,
-    /// All but health and metrics.
+    /// All but health, metrics and the admin API.
     Public,
-    /// Health and metrics only.
+    /// Health, metrics and the admin API only.
     Operations,
 }
 

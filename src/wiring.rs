@@ -4,6 +4,7 @@
 //! - WI-1: what the settings name and cannot be had stops the start with an error that names it; nothing is replaced silently.
 //! - WI-2: the address is printed only when the listener accepts.
 
+mod admin;
 mod cluster;
 mod front;
 mod gate;
@@ -26,6 +27,7 @@ use parlor_actors::{
     place::{Forwarding, Places},
     ports::Ports,
     presence::Presences,
+    quota::SharedQuota,
     registry::Sessions,
     room::{
         RoomEnv,
@@ -85,6 +87,9 @@ pub enum StartError {
     /// The secret could not be had.
     #[error("the node's secret")]
     Secret(#[from] SecretError),
+    /// The key of the admin API could not be had.
+    #[error("auth.admin_key_file")]
+    AdminKey(#[source] SecretError),
     /// Authentication could not be set up.
     #[error(transparent)]
     Auth(#[from] AuthStartError),
@@ -124,6 +129,9 @@ pub struct Base {
     pub auth: Arc<Auth>,
     /// This node.
     pub node: NodeInfo,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    quota: SharedQuota,
     secret: [u8; 32],
     /// The internal listener, bound before the others are told its address.
     internal: Option<TcpListener>,
@@ -173,7 +181,10 @@ impl Base {
                 Cluster::on_redis(redis, node.clone(), clock.clone(), ids.clone(), seals).await?
             }
         };
+        let metrics = Metrics::new();
+        let quota = SharedQuota::new(cluster.quota(), metrics.clone());
         let ports = AuthPorts {
+            quota: quota.clone(),
             directory: store.directory(),
             bus: cluster.bus(),
             clock: clock.clone(),
@@ -187,6 +198,8 @@ impl Base {
             cluster,
             auth,
             node,
+            metrics,
+            quota,
             secret,
             internal,
         })
@@ -254,9 +267,13 @@ fn run(
     mut base: Base,
     stores: Stores,
 ) -> Result<Running, StartError> {
-    let metrics = Metrics::new();
+    let metrics = base.metrics.clone();
     let ports = ports(&base, stores);
     let sessions = Arc::new(Sessions::default());
+    if let Some(registry) = base.cluster.sessions() {
+        let (own, clock) = (base.node.clone(), base.clock.clone());
+        sessions.share(registry, own, clock, metrics.clone());
+    }
     let env = RoomEnv {
         ports: ports.clone(),
         rules: rules(settings),
@@ -266,27 +283,10 @@ fn run(
     };
     let places = env.places.clone();
     let rooms = Rooms::new(env.clone());
-    let front = front(settings, &env, &rooms);
+    let front = front(settings, &env, &rooms, &base.quota);
     let node = Node::start_on(&ports, sessions.clone(), &front);
     let drain = Drain::new();
-    let budget = Budget::new(settings.limits.queue_bytes);
-    let ws = WsState {
-        sessions: Arc::new(SessionEnv {
-            front: front.clone(),
-            sessions,
-            cursors: Arc::new(CursorKey::new(&derive(&base.secret, KeyUse::Cursors))),
-            node: base.node.node_id.clone(),
-            limits: welcome_limits(settings),
-            sessions_per_user: settings.limits.connections_per_user as usize,
-            drain: drain.clone(),
-            budget: budget.clone(),
-            hellos: Arc::new(Semaphore::new(HELLOS_MAX)),
-        }),
-        admission: Admission::new(admission_limits(settings), budget),
-        deflate: settings.server.deflate,
-        allowed_origins: Arc::new(settings.server.allowed_origins.clone()),
-        frame_bytes: settings.limits.frame_bytes,
-    };
+    let ws = ws_state(settings, &base, &front, &sessions, &drain);
     let watch = Watch::start(
         &ports,
         base.cluster.clone(),
@@ -294,6 +294,19 @@ fn run(
         metrics.clone(),
     );
     let internal = internal(&mut base, &metrics);
+    let admin = admin::door(
+        settings,
+        admin::NodeAdmin {
+            auth: base.auth.clone(),
+            sessions,
+            ports: ports.clone(),
+            cluster: base.cluster.clone(),
+            store: base.store.clone(),
+            watch: watch.clone(),
+            drain: drain.clone(),
+            drain_ms: settings.node.drain_ms,
+        },
+    )?;
     let state = web::Data::new(HttpState {
         front: Arc::new(front::ActorFront {
             front,
@@ -301,6 +314,7 @@ fn run(
             watch: watch.clone(),
         }),
         accounts: base.auth.clone(),
+        admin,
         metrics: metrics.clone(),
         settings: Arc::new(settings.clone()),
     });
@@ -321,6 +335,34 @@ fn run(
     )
 }
 
+/// Makes what sockets work with.
+fn ws_state(
+    settings: &Settings,
+    base: &Base,
+    front: &Front,
+    sessions: &Arc<Sessions>,
+    drain: &Arc<Drain>,
+) -> WsState {
+    let budget = Budget::new(settings.limits.queue_bytes);
+    WsState {
+        sessions: Arc::new(SessionEnv {
+            front: front.clone(),
+            sessions: sessions.clone(),
+            cursors: Arc::new(CursorKey::new(&derive(&base.secret, KeyUse::Cursors))),
+            node: base.node.node_id.clone(),
+            limits: welcome_limits(settings),
+            sessions_per_user: settings.limits.connections_per_user as usize,
+            drain: drain.clone(),
+            budget: budget.clone(),
+            hellos: Arc::new(Semaphore::new(HELLOS_MAX)),
+        }),
+        admission: Admission::new(admission_limits(settings), budget),
+        deflate: settings.server.deflate,
+        allowed_origins: Arc::new(settings.server.allowed_origins.clone()),
+        frame_bytes: settings.limits.frame_bytes,
+    }
+}
+
 /// Makes what the internal listener works with, where there is one.
 fn internal(base: &mut Base, metrics: &Arc<Metrics>) -> Option<(TcpListener, Internal)> {
     let listener = base.internal.take()?;
@@ -335,7 +377,7 @@ fn internal(base: &mut Base, metrics: &Arc<Metrics>) -> Option<(TcpListener, Int
 }
 
 /// Makes what every frame meets first.
-fn front(settings: &Settings, env: &RoomEnv, rooms: &Arc<Rooms>) -> Front {
+fn front(settings: &Settings, env: &RoomEnv, rooms: &Arc<Rooms>, quota: &SharedQuota) -> Front {
     let presences = Presences::new(
         env.ports.clock.clone(),
         env.ports.directory.clone(),
@@ -344,7 +386,8 @@ fn front(settings: &Settings, env: &RoomEnv, rooms: &Arc<Rooms>) -> Front {
     );
     let rate = settings.limits.send_rate().map(Rate::from);
     let sends = Buckets::new(rate, SENDERS_MAX);
-    Front::new(env, rooms.clone(), presences, sends)
+    let shared = quota.sends(rate, env.ports.clock.clone());
+    Front::new(env, rooms.clone(), presences, sends).sharing(shared)
 }
 
 /// Joins the outside, as the actors see it.

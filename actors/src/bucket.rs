@@ -9,9 +9,10 @@
 //!
 //! Deliberately absent: clocks, locks, and what is limited.
 
-use std::{collections::HashMap, hash::Hash};
+use std::{collections::HashMap, hash::Hash, num::NonZeroU32};
 
 use parlor_config::BucketRate;
+use parlor_schema::port::QuotaRate;
 
 /// Gives the rate of a bucket: tokens per period, and how many at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,34 @@ impl Rate {
                 burst: tokens,
             }),
         }
+    }
+
+    /// Returns it as all nodes share it, with room for `more` tokens at once.
+    ///
+    /// # Panics
+    /// Never: no part of a rate is 0.
+    #[must_use]
+    pub fn shared(self, more: u32) -> QuotaRate {
+        let part = |n| NonZeroU32::new(n).expect("invariant: no part of a rate is 0");
+        QuotaRate {
+            tokens: part(self.tokens),
+            period_ms: part(self.period_ms),
+            burst: part(self.burst.saturating_add(more)),
+        }
+    }
+
+    /// Returns how many come at once.
+    #[must_use]
+    pub const fn burst(self) -> u32 {
+        self.burst
+    }
+
+    /// Returns how long an empty bucket takes to fill.
+    ///
+    /// Units: milliseconds.
+    #[must_use]
+    pub const fn fills_in_ms(self) -> u64 {
+        self.capacity().div_ceil(self.tokens as u64)
     }
 
     const fn capacity(self) -> u64 {
@@ -194,8 +223,6 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use std::num::NonZeroU32;
-
     use super::*;
 
     fn sends(per_s: u32, burst: u32) -> Option<Rate> {

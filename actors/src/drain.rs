@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use tokio::sync::Notify;
+
 /// Not draining.
 const NEVER: u64 = u64::MAX;
 
@@ -12,6 +14,7 @@ const NEVER: u64 = u64::MAX;
 #[derive(Debug)]
 pub struct Drain {
     until_ms: AtomicU64,
+    asked: Notify,
 }
 
 impl Drain {
@@ -20,7 +23,18 @@ impl Drain {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             until_ms: AtomicU64::new(NEVER),
+            asked: Notify::new(),
         })
+    }
+
+    /// Asks whoever runs the process to have the node leave.
+    pub fn ask(&self) {
+        self.asked.notify_one();
+    }
+
+    /// Waits until somebody asks. For one who waits.
+    pub async fn asked(&self) {
+        self.asked.notified().await;
     }
 
     /// Begins to leave; what is open at `until_ms` (monotonic milliseconds) is closed.

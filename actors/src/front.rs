@@ -21,6 +21,7 @@ use crate::{
     metrics::Metrics,
     ports::Ports,
     presence::Presences,
+    quota::SharedSends,
     room::{
         RoomEnv,
         ask::{Ask, Look, ReplyTo, RoleOf, Seen, Via},
@@ -47,6 +48,7 @@ pub struct Front {
     pub metrics: Arc<Metrics>,
     rules: RoomRules,
     sends: Arc<Mutex<Buckets<UserId>>>,
+    shared_sends: Option<Arc<SharedSends>>,
 }
 
 impl Front {
@@ -65,7 +67,15 @@ impl Front {
             metrics: env.metrics.clone(),
             rules: env.rules,
             sends: Arc::new(Mutex::new(sends)),
+            shared_sends: None,
         }
+    }
+
+    /// Has sends settled with the other nodes, too.
+    #[must_use]
+    pub fn sharing(mut self, sends: Option<Arc<SharedSends>>) -> Self {
+        self.shared_sends = sends;
+        self
     }
 
     /// Serves a frame. The frames that belong to a connection (`hello`, `auth.refresh`, `room.subscribe`, `room.unsubscribe`, `presence.watch`,
@@ -98,9 +108,13 @@ impl Front {
         }
         let now = self.ports.clock.monotonic_ms();
         let mut sends = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
-        sends
-            .take(&caller.user_id, now)
-            .map_err(|RetryAfterMs(wait)| Refusal::rate_limited(wait))
+        let own = sends.take(&caller.user_id, now);
+        drop(sends);
+        own.and_then(|()| match &self.shared_sends {
+            Some(shared) => shared.take(&caller.user_id, now),
+            None => Ok(()),
+        })
+        .map_err(|RetryAfterMs(wait)| Refusal::rate_limited(wait))
     }
 
     fn ask_room(

@@ -9,7 +9,7 @@
 //! - [`presence`]: a user's devices, merged.
 //! - [`place`]: which node owns a room, and who hears of it; [`node`]: the process among others; [`registry`]: the sessions of a user.
 //! - [`coded`]: a frame for many, compressed once; [`ledger`]: the bytes that wait for sockets.
-//! - [`bucket`]: rate limits; [`drain`]: leaving; [`cursor`]: signed positions; [`metrics`]: what is counted; [`ports`]: the outside.
+//! - [`bucket`]: rate limits, [`quota`]: those that all nodes share; [`drain`]: leaving; [`cursor`]: signed positions; [`metrics`]: what is counted; [`ports`]: the outside.
 //!
 //! Deliberately absent: sockets, HTTP, databases, Redis, and every wall clock.
 
@@ -28,6 +28,7 @@ pub mod pace;
 pub mod place;
 pub mod ports;
 pub mod presence;
+pub mod quota;
 pub mod registry;
 pub mod room;
 pub mod session;

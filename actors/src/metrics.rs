@@ -8,6 +8,7 @@
 //!
 //! Deliberately absent: serving the exposition (the HTTP module does), and names of users or rooms.
 
+mod label;
 mod outside;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use prometheus_client::{
     registry::{Metric, Registry, Unit},
 };
 
+pub use label::{ActionLabel, AdminAction, SharedAnswer, SharedLabels, SharedLimit};
 pub use outside::{LinkLabel, LinkRefusal, Outside, ReasonLabel, set};
 
 /// What stands before every name.
@@ -80,6 +82,10 @@ metric_names! {
     FramesIn = "frames_in", None, "Frames received from clients";
     Refusals = "refusals", None, "Frames and requests refused, by code";
     Closes = "closes", None, "Connections closed by the server, by close code";
+    AdminActions = "admin_actions", None, "Changes made over the admin API, by action";
+    Draining = "draining", None, "1 while the node leaves";
+    RegistryOwed = "registry_owed", None, "Sessions that the registry of all nodes is still to be told of";
+    SharedLimits = "shared_limits", None, "Answers to limits that hold over all nodes, by limit";
     Requests = "requests", None, "HTTP requests answered, by method, route and status";
     OwnedRooms = "owned_rooms", None, "Rooms active on this node now that it owns in its view";
     Interests = "interests", None, "Leases by which other nodes hear of rooms that this one owns now";
@@ -218,6 +224,12 @@ pub struct Metrics {
     forwards: Family<OutcomeLabel, Counter>,
     /// What the adapters count.
     pub outside: Outside,
+    /// 1 while the node leaves.
+    pub draining: Gauge,
+    /// Sessions that the registry of all nodes is still to be told of.
+    pub registry_owed: Gauge,
+    admin_actions: Family<ActionLabel, Counter>,
+    shared_limits: Family<SharedLabels, Counter>,
     /// HTTP requests answered.
     pub requests: Family<RequestLabels, Counter>,
     refusals: Family<CodeLabel, Counter>,
@@ -256,6 +268,10 @@ impl Metrics {
             forwards_heard: Counter::default(),
             forwards: Family::default(),
             outside: Outside::default(),
+            draining: Gauge::default(),
+            registry_owed: Gauge::default(),
+            admin_actions: Family::default(),
+            shared_limits: Family::default(),
             requests: Family::default(),
             refusals: Family::default(),
             closes: Family::default(),
@@ -279,6 +295,17 @@ impl Metrics {
     /// Counts one forward.
     pub fn forwarded(&self, outcome: ForwardOutcome) {
         self.forwards.get_or_create(&outcome.into()).inc();
+    }
+
+    /// Counts one change over the admin API.
+    pub fn admin_action(&self, action: AdminAction) {
+        self.admin_actions.get_or_create(&action.into()).inc();
+    }
+
+    /// Counts one answer to a limit that holds over all nodes.
+    pub fn shared_limit(&self, limit: SharedLimit, answer: SharedAnswer) {
+        let labels = SharedLabels::new(limit, answer);
+        self.shared_limits.get_or_create(&labels).inc();
     }
 
     /// Counts one call of the internal listener that was refused.
@@ -318,6 +345,10 @@ impl Metrics {
         self.register(N::FramesIn, self.frames_in.clone());
         self.register(N::Refusals, self.refusals.clone());
         self.register(N::Closes, self.closes.clone());
+        self.register(N::Draining, self.draining.clone());
+        self.register(N::RegistryOwed, self.registry_owed.clone());
+        self.register(N::AdminActions, self.admin_actions.clone());
+        self.register(N::SharedLimits, self.shared_limits.clone());
         self.register(N::Requests, self.requests.clone());
         self.register(N::OwnedRooms, self.owned_rooms.clone());
         self.register(N::Interests, self.interests.clone());
@@ -349,6 +380,15 @@ impl Metrics {
         }
         for code in CloseCode::ALL {
             drop(self.closes.get_or_create(&(*code).into()));
+        }
+        for action in AdminAction::ALL {
+            drop(self.admin_actions.get_or_create(&(*action).into()));
+        }
+        for limit in SharedLimit::ALL {
+            for answer in SharedAnswer::ALL {
+                let labels = SharedLabels::new(*limit, *answer);
+                drop(self.shared_limits.get_or_create(&labels));
+            }
         }
         self.outside.touch();
     }

@@ -196,6 +196,13 @@ impl Inner {
                 self.ports.gate.user_revoked(&user_id);
                 self.sessions.tell(&user_id, &Notice::Revoked);
             }
+            Envelope::Disconnected {
+                user_id,
+                session_id,
+            } => {
+                let sessions = self.sessions.disconnect(&user_id, session_id);
+                tracing::debug!(user = %user_id, sessions, "sockets closed because another node said so");
+            }
             Envelope::RoomMoved { .. }
             | Envelope::ReceiptsMoved { .. }
             | Envelope::Typing { .. } => self.hear_of_room(envelope, on),

@@ -1,19 +1,25 @@
 //! The sessions of this node, by user: whom to tell what concerns a user rather than a room.
 //!
+//! [`everywhere`] tells all nodes of them, and knows those of the others.
+//!
 //! When a session's mailbox is full: the session is marked lost and closes 4501; its client resumes, and misses nothing (promise P-6).
+
+pub mod everywhere;
 
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use actix::prelude::*;
-use parlor_schema::{LoginId, RoomId, SessionId, UserId, frame::server::RemovedReason, room::Room};
+use parlor_schema::{
+    LoginId, RoomId, SessionId, Timestamp, UserId, frame::server::RemovedReason, room::Room,
+};
 
-use crate::room::state::Evicted;
+use crate::{registry::everywhere::Everywhere, room::state::Evicted};
 
 /// What concerns a user.
 #[derive(Debug, Clone, Message)]
@@ -34,6 +40,8 @@ pub enum Notice {
     LoginEnded(LoginId),
     /// All the user's logins ended.
     Revoked,
+    /// An operator closes the socket; the user may come back.
+    Disconnected,
 }
 
 /// One session, as others reach it.
@@ -45,12 +53,40 @@ pub struct Listed {
     pub to: Recipient<Notice>,
     /// Set when a notice could not be delivered.
     pub lost: Arc<AtomicBool>,
+    /// When it came.
+    pub since: Timestamp,
+}
+
+impl Listed {
+    fn tell(&self, notice: Notice) {
+        if self.to.try_send(notice).is_err() {
+            self.lost.store(true, Ordering::Relaxed);
+        }
+    }
+
+    const fn seated(&self) -> Seated {
+        Seated {
+            session: self.session,
+            since: self.since,
+        }
+    }
+}
+
+/// A session of this node, as it is listed for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seated {
+    /// Which.
+    pub session: SessionId,
+    /// When it came.
+    pub since: Timestamp,
 }
 
 /// The sessions of this node.
 #[derive(Default)]
 pub struct Sessions {
     by_user: Mutex<HashMap<UserId, Vec<Listed>>>,
+    /// The registry of all nodes, where there are others.
+    everywhere: OnceLock<Arc<Everywhere>>,
 }
 
 impl Sessions {
@@ -83,6 +119,10 @@ impl Sessions {
                 by_user.remove(user);
             }
         }
+        drop(by_user);
+        if let Some(everywhere) = self.everywhere.get() {
+            everywhere.leave(user, session);
+        }
     }
 
     /// Tells whether a user has a session here.
@@ -103,13 +143,32 @@ impl Sessions {
         self.lock().is_empty()
     }
 
+    /// Lists a user's sessions, in the order they came.
+    #[must_use]
+    pub fn of(&self, user: &UserId) -> Vec<Seated> {
+        let by_user = self.lock();
+        let listed = by_user.get(user).into_iter().flatten();
+        listed.map(Listed::seated).collect()
+    }
+
+    /// Has sockets of a user closed, one or all; answers how many were told.
+    pub fn disconnect(&self, user: &UserId, session: Option<SessionId>) -> usize {
+        let by_user = self.lock();
+        let mut told = 0;
+        for listed in by_user.get(user).into_iter().flatten() {
+            if session.is_none_or(|session| session == listed.session) {
+                listed.tell(Notice::Disconnected);
+                told += 1;
+            }
+        }
+        told
+    }
+
     /// Tells every session of a user.
     pub fn tell(&self, user: &UserId, notice: &Notice) {
         let by_user = self.lock();
         for listed in by_user.get(user).into_iter().flatten() {
-            if listed.to.try_send(notice.clone()).is_err() {
-                listed.lost.store(true, Ordering::Relaxed);
-            }
+            listed.tell(notice.clone());
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod live;
 pub mod load;
 pub mod members;
 pub mod message;
+mod miss;
 mod news;
 pub mod packet;
 pub mod pages;
@@ -53,6 +54,7 @@ use crate::{
         forward::Outward,
         hear::Hear,
         live::Live,
+        miss::Missed,
         news::News,
         packet::Ring,
         pages::Pages,
@@ -107,6 +109,8 @@ pub struct Room {
     outward: Outward,
     /// Set when the timeline is to be asked for its head at the next tick.
     behind: bool,
+    /// What waits until the timeline was asked.
+    missed: Missed,
 }
 
 /// Whether a write of this kind is under way.
@@ -170,6 +174,7 @@ impl Room {
             news: News::default(),
             outward,
             behind: false,
+            missed: Missed::default(),
             rooms,
         }
     }
@@ -250,6 +255,11 @@ impl Room {
         }
         self.project(ctx);
         self.nudge_all();
+        self.surely(|room| room.take_up(waiting, ctx));
+    }
+
+    /// Handles messages that waited.
+    fn take_up(&mut self, waiting: impl IntoIterator<Item = Waiting>, ctx: &mut Context<Self>) {
         for message in waiting {
             match message {
                 Waiting::Ask(ask) => self.handle(*ask, ctx),

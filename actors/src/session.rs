@@ -332,6 +332,10 @@ impl Handler<Notice> for Session {
                 }
             }
             Notice::Revoked => self.close(CloseCode::Revoked),
+            Notice::Disconnected => {
+                let reason = "disconnected by an operator";
+                self.line.outlet.close(CloseCode::Draining, reason);
+            }
         }
     }
 }

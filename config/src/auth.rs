@@ -52,7 +52,7 @@ pub struct Auth {
     pub access_ttl_ms: u64,
     /// How long a refresh token of the built-in accounts is valid.
     pub refresh_ttl_ms: u64,
-    /// A file with the key of the admin API, which is off when absent.
+    /// A file with the key of the admin API, at least 32 bytes, which is off when absent.
     #[schemars(example = &"/run/secrets/parlor-admin")]
     pub admin_key_file: Option<PathBuf>,
     /// Tokens of an outside issuer.

@@ -23,17 +23,17 @@ pub struct Limits {
     pub frame_bytes: usize,
     /// Bytes of one message body as compact JSON, at most `limits.frame_bytes`; a larger one is refused `too_large`.
     pub body_bytes: usize,
-    /// Sends per second and user, in the long run. 0 turns this and each following limit off.
+    /// Sends per second and user, in the long run, on all nodes together. 0 turns this and each following limit off.
     pub sends_per_s: u32,
     /// Sends of one user at once, beyond which `limits.sends_per_s` holds.
     pub burst: u32,
-    /// Logins per minute and address.
+    /// Logins per minute and address, on all nodes together.
     pub logins_per_minute: u32,
-    /// Registrations per minute and address.
+    /// Registrations per minute and address, on all nodes together.
     pub registers_per_minute: u32,
-    /// Connections of one user at the same time.
+    /// Connections of one user at the same time, on all nodes together.
     pub connections_per_user: u32,
-    /// Connections of one address at the same time; of IPv6 the first 64 bits count as one. Behind a proxy all clients share its address.
+    /// Connections of one address to this node at the same time; of IPv6 the first 64 bits count as one. Behind a proxy all clients share its address.
     pub connections_per_ip: u32,
     /// Connections of this node at the same time; one more is refused with 503 before the upgrade.
     pub connections: u32,

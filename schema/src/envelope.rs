@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use carried::Carried;
 pub use forward::{Forward, Forwarded, ForwardedFrame, Outcome};
 
-use crate::{BootId, LoginId, NodeId, RoomId, Seq, Timestamp, UserId};
+use crate::{BootId, LoginId, NodeId, RoomId, Seq, SessionId, Timestamp, UserId};
 
 /// To whom an envelope goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,13 @@ pub enum Envelope {
     UserRevoked {
         /// Whose.
         user_id: UserId,
+    },
+    /// An operator closed sockets of a user, who may come back.
+    Disconnected {
+        /// Whose.
+        user_id: UserId,
+        /// Which; none: all of them.
+        session_id: Option<SessionId>,
     },
     /// A room's timeline grew.
     RoomMoved {

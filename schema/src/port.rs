@@ -19,7 +19,7 @@ pub use directory::{Directory, RoomDirectory, UserDirectory};
 pub use ids::Ids;
 pub use membership::{Load, Membership, NodeInfo, View};
 pub use quota::{Quota, QuotaError, QuotaRate, Taken};
-pub use sessions::{RegistryError, SessionEntry, SessionRegistry};
+pub use sessions::{ENTRY_HOLDS_MS, RegistryError, SessionEntry, SessionRegistry};
 pub use timeline::{Append, Direction, ReadRange, Timeline};
 
 /// A future of a port. Dropping it abandons the answer, never the effect.

@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use parlor_actors::bucket::RetryAfterMs;
 use parlor_schema::{
     ErrorCode, LoginId, Timestamp, UserId,
     envelope::Envelope,
@@ -73,7 +74,7 @@ impl Auth {
         let user_id = check_user_id(&request.user_id)?;
         check_password(&request.password)?;
         check_name(request.name.as_deref())?;
-        self.count(&own.registers, peer)?;
+        self.count(&own.registers, peer).await?;
         if self.read_user(&user_id).await?.is_some() {
             return Err(taken());
         }
@@ -103,7 +104,7 @@ impl Auth {
         let own = self.own()?;
         let user_id = check_user_id(&request.user_id)?;
         check_password(&request.password)?;
-        self.count(&own.logins, peer)?;
+        self.count(&own.logins, peer).await?;
         let user = self.read_user(&user_id).await?;
         let is_open = user.as_ref().is_some_and(|user| user.disabled_at.is_none());
         let stored = user.and_then(|user| user.password_hash);
@@ -229,12 +230,18 @@ impl Auth {
             .await;
     }
 
-    fn count(&self, gate: &Gate, peer: IpAddr) -> Result<(), Refusal> {
-        let now_ms = self.ports.clock.monotonic_ms();
-        let mut buckets = gate.lock().expect("invariant: no panic while held");
-        buckets
-            .take(&network(peer), now_ms)
-            .map_err(|retry| Refusal::rate_limited(retry.0))
+    /// Counts what costs a hash: here first, so that who is refused here costs no other node anything.
+    async fn count(&self, gate: &Gate, peer: IpAddr) -> Result<(), Refusal> {
+        let (now_ms, network) = (self.ports.clock.monotonic_ms(), network(peer));
+        let own = {
+            let mut buckets = gate.own.lock().expect("invariant: no panic while held");
+            buckets.take(&network, now_ms)
+        };
+        let refused = |retry: RetryAfterMs| Refusal::rate_limited(retry.0);
+        own.map_err(refused)?;
+        let key = network.to_string();
+        let taken = self.ports.quota.take(gate.limit, &key, gate.rate).await;
+        taken.map_err(refused)
     }
 }
 

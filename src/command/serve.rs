@@ -19,6 +19,7 @@ pub(super) fn run(settings: Settings) -> anyhow::Result<()> {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            () = running.drain_asked() => {}
         }
         tracing::info!("draining; a second signal stops at once");
         tokio::select! {

@@ -38,21 +38,26 @@ impl FromRequest for Signed {
     }
 }
 
-async fn sign(request: &HttpRequest) -> Result<Signed, Refusal> {
+/// Returns what `Authorization: Bearer` carries.
+pub(super) fn bearer(request: &HttpRequest) -> Result<&str, Refusal> {
     let unauthorized = |message| Refusal::new(ErrorCode::Unauthorized, message);
     let value = request
         .headers()
         .get(header::AUTHORIZATION)
         .ok_or_else(|| unauthorized("a bearer token is needed"))?;
     // RFC 9110 section 11.1: the scheme is compared without case.
-    let token = value
+    value
         .to_str()
         .ok()
         .and_then(|text| text.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
         .filter(|token| !token.is_empty())
-        .ok_or_else(|| unauthorized("the authorization header carries no bearer token"))?;
+        .ok_or_else(|| unauthorized("the authorization header carries no bearer token"))
+}
+
+async fn sign(request: &HttpRequest) -> Result<Signed, Refusal> {
+    let token = bearer(request)?;
     let identity = state_of(request).accounts.verify(token).await?;
     let device_id = header_text(request, DEVICE_HEADER)?.unwrap_or(DEVICE_DEFAULT);
     let caller = Caller {
@@ -137,12 +142,17 @@ impl FromRequest for Peer {
     type Future = Ready<Result<Self, Infallible>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        // Only a listener that is no TCP socket has no address; all its clients then count as one.
-        let address = request
-            .peer_addr()
-            .map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip());
-        ready(Ok(Self(address.to_canonical())))
+        ready(Ok(Self(peer(request))))
     }
+}
+
+/// Returns the address at the other end of the connection.
+pub(super) fn peer(request: &HttpRequest) -> IpAddr {
+    // Only a listener that is no TCP socket has no address; all its clients then count as one.
+    let address = request
+        .peer_addr()
+        .map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip());
+    address.to_canonical()
 }
 
 /// Reads the id that the path calls `name`.

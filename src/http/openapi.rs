@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use parlor_schema::{
-    DeviceId, MsgId, RoomId, UserId,
+    DeviceId, MsgId, RoomId, SessionId, UserId,
     frame::{Ack, ClientFrame, Refusal, ack::Empty},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
@@ -42,7 +42,10 @@ pub fn document() -> Value {
         "components": {
             "schemas": generator.take_definitions(true),
             "responses": { "Problem": problem },
-            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer" } },
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer", "description": "An access token" },
+                "admin_key": { "type": "http", "scheme": "bearer", "description": "The key in `auth.admin_key_file`" },
+            },
         },
     })
 }
@@ -64,8 +67,10 @@ fn operation(row: &Row, generator: &mut SchemaGenerator) -> Value {
         "parameters": parameters(row, generator),
         "responses": responses(row, generator),
     });
-    if row.access == Access::Bearer {
-        operation["security"] = json!([{ "bearer": [] }]);
+    match row.access {
+        Access::Open => {}
+        Access::Bearer => operation["security"] = json!([{ "bearer": [] }]),
+        Access::AdminKey => operation["security"] = json!([{ "admin_key": [] }]),
     }
     if let Some(body) = row.body {
         operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": body(generator) } } });
@@ -100,7 +105,7 @@ fn responses(row: &Row, generator: &mut SchemaGenerator) -> Value {
         responses[success.status.to_string()] = response;
     }
     let mut refused = vec![];
-    if row.access == Access::Bearer {
+    if row.access != Access::Open {
         refused.push(StatusCode::UNAUTHORIZED);
     }
     if row.body.is_some() || row.query.is_some() || row.path.contains("_id}") {
@@ -147,6 +152,7 @@ fn path_schema(name: &str, generator: &mut SchemaGenerator) -> Schema {
     match name {
         "room_id" => generator.subschema_for::<RoomId>(),
         "user_id" => generator.subschema_for::<UserId>(),
+        "session_id" => generator.subschema_for::<SessionId>(),
         "device_id" => generator.subschema_for::<DeviceId>(),
         _ => json_schema!({ "type": "string" }),
     }

@@ -9,7 +9,7 @@ use parlor_schema::frame::{
 };
 
 use super::{
-    auth, docs, frames, members,
+    admin, auth, docs, frames, members,
     members::MemberPut,
     messages,
     messages::{ReceiptsAnswer, ReceiptsPut},
@@ -25,13 +25,14 @@ use crate::auth::{LoginRequest, RefreshRequest, RegisterRequest, TokenAnswer};
 
 /// Returns every route.
 pub(super) fn table() -> Vec<Row> {
-    let groups: [(&'static str, Vec<Row>); 8] = [
+    let groups: [(&'static str, Vec<Row>); 9] = [
         ("auth", auth_rows()),
         ("frames", frame_rows()),
         ("rooms", room_rows()),
         ("messages", message_rows()),
         ("presence", presence_rows()),
-        (OPERATIONS, operations_rows()),
+        (OPERATIONS[0], operations_rows()),
+        (OPERATIONS[1], admin::rows()),
         ("documents", document_rows()),
         ("not served by this version", later_rows()),
     ];

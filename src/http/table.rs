@@ -19,6 +19,8 @@ pub(super) enum Access {
     Open,
     /// Those with a token.
     Bearer,
+    /// Operators, with the admin key.
+    AdminKey,
 }
 
 /// What a route makes of `Idempotency-Key`.
@@ -65,7 +67,7 @@ pub(super) struct Row {
 }
 
 /// The routes that a listener for operations serves.
-pub(super) const OPERATIONS: &str = "operations";
+pub(super) const OPERATIONS: [&str; 2] = ["operations", "admin"];
 
 impl Row {
     pub(super) fn new(
@@ -90,6 +92,11 @@ impl Row {
 
     pub(super) fn bearer(mut self) -> Self {
         self.access = Access::Bearer;
+        self
+    }
+
+    pub(super) fn admin_key(mut self) -> Self {
+        self.access = Access::AdminKey;
         self
     }
 
@@ -129,8 +136,8 @@ impl Row {
     fn is_on(&self, listener: Listener) -> bool {
         match listener {
             Listener::Whole => true,
-            Listener::Public => self.group != OPERATIONS,
-            Listener::Operations => self.group == OPERATIONS,
+            Listener::Public => !OPERATIONS.contains(&self.group),
+            Listener::Operations => OPERATIONS.contains(&self.group),
         }
     }
 }

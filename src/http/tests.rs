@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod access;
+mod admin;
 mod calls;
 mod frames;
 mod pages;

@@ -6,7 +6,7 @@ use parlor_cluster::{
     MemoryBus, PeerLink, RandomIds, Redis, RedisHealth, RedisStartError, Seals, SingleMembership,
     SystemClock,
 };
-use parlor_schema::port::{Bus, Membership, NodeInfo};
+use parlor_schema::port::{Bus, Membership, NodeInfo, Quota, SessionRegistry};
 
 use crate::internal::Deliver;
 
@@ -58,6 +58,24 @@ impl Cluster {
         match self {
             Self::Alone(_, membership) => membership.clone(),
             Self::Redis(redis) => redis.membership(),
+        }
+    }
+
+    /// Returns the registry that all nodes share, where there are others.
+    #[must_use]
+    pub fn sessions(&self) -> Option<Arc<dyn SessionRegistry>> {
+        match self {
+            Self::Alone(..) => None,
+            Self::Redis(redis) => Some(redis.sessions()),
+        }
+    }
+
+    /// Returns the rates that all nodes share, where there are others.
+    #[must_use]
+    pub fn quota(&self) -> Option<Arc<dyn Quota>> {
+        match self {
+            Self::Alone(..) => None,
+            Self::Redis(redis) => Some(redis.quota()),
         }
     }
 

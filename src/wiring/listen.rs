@@ -218,6 +218,11 @@ async fn paced<E>(stream: TcpStream) -> Result<TcpStream, E> {
 }
 
 impl Running {
+    /// Waits until an operator asks the node to leave.
+    pub async fn drain_asked(&self) {
+        self.held.drain.asked().await;
+    }
+
     /// Leaves: tells clients to go, waits until they have or their time is over, and closes the store.
     ///
     /// Units: at most the settings' `node.drain_ms` and a second.
@@ -226,6 +231,7 @@ impl Running {
         // The close itself takes its time, within the whole.
         let until = now + self.drain_ms.saturating_sub(websocket::CLOSE_WITHIN_MS);
         self.held.drain.begin(until);
+        self.held.metrics.draining.set(1);
         let end = now + self.drain_ms;
         while self.held.metrics.connections.get() > 0 && self.held.clock.monotonic_ms() < end {
             actix_rt::time::sleep(Duration::from_millis(50)).await;

@@ -21,7 +21,7 @@ use parlor_schema::{RoomId, port::Clock};
 use super::{Cluster, Store};
 
 /// How often is looked.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a store may be away before the node is not ready: longer than a failover within it.
 const STORE_AWAY_MS: u64 = 5_000;
 /// A room that nobody makes: asked for, it shows that the store can decide appends.
@@ -106,7 +106,7 @@ impl Watch {
     /// Tells why the node should get no traffic.
     pub(super) fn reasons(&self) -> Vec<String> {
         let silent = self.silent_ms();
-        if self.probed == Probed::No || silent < STORE_AWAY_MS {
+        if silent < STORE_AWAY_MS {
             return Vec::new();
         }
         vec![format!("the store has not answered for {silent} ms")]
@@ -144,7 +144,15 @@ impl Watch {
         troubles
     }
 
-    fn silent_ms(&self) -> u64 {
+    /// Tells how long ago the store answered.
+    pub(super) fn silent_ms(&self) -> u64 {
+        match self.probed {
+            Probed::Yes => self.silent_for_ms(),
+            Probed::No => 0,
+        }
+    }
+
+    fn silent_for_ms(&self) -> u64 {
         let now = self.clock.monotonic_ms();
         now.saturating_sub(self.answered_ms.load(Relaxed))
     }

@@ -10,6 +10,7 @@ mod cassandra;
 #[path = "../support/redis.rs"]
 mod redis;
 
+mod admin;
 mod faults;
 mod links;
 mod members;

@@ -153,3 +153,72 @@ async fn devices_on_both_nodes_are_one_presence() {
     drop(phone);
     assert_eq!(ben.expect("presence").await["status"], "offline");
 }
+
+#[tokio::test]
+async fn who_was_let_in_on_one_node_is_not_refused_on_the_other() {
+    let mut site = Site::new();
+    let (one, two) = site.pair().await;
+    let mut ana = one.session("ana").await;
+    let mut ben = two.session("ben").await;
+    let mut cat = two.session("cat").await;
+    let room = ana.room(json!({ "members": ["cat"] })).await;
+    about(&mut cat, "room.created", &room).await;
+    // The room runs on both, and the second hears up to a second late of what the first appends.
+    site.redis.kill();
+    let ask = json!({ "room_id": room });
+    for _ in 0..3 {
+        let invite = json!({ "room_id": room, "user_ids": ["ben"] });
+        ana.ok("room.invite", invite).await;
+        ben.ok("room.get", ask.clone()).await;
+        ben.say(&room, "I am in").await;
+        ben.ok("room.leave", ask.clone()).await;
+        assert_eq!(ben.code("room.get", ask.clone()).await, "not_found");
+        // Else she would be told that he is in already.
+        about(&mut ana, "member.left", &room).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_moderator_loses_on_one_node_is_lost_on_the_other() {
+    let site = Site::new();
+    let (one, two) = site.pair().await;
+    let mut ana = one.session("ana").await;
+    let ben_token = two.register("ben").await;
+    let mut ben = two.hello(&ben_token, json!({})).await;
+    let mut cat = two.session("cat").await;
+    let room = ana.room(json!({ "members": ["ben", "cat"] })).await;
+    about(&mut cat, "room.created", &room).await;
+    let of = |user: &str| json!({ "room_id": room, "user_id": user });
+    let role = |role: &str| json!({ "room_id": room, "user_id": "ben", "role": role });
+
+    ana.ok("room.role", role("moderator")).await;
+    about(&mut ben, "member.role", &room).await;
+    ben.ok("room.mute", of("cat")).await;
+    about(&mut ana, "member.muted", &room).await;
+    let send = json!({ "room_id": room, "body": { "text": "x" } });
+    assert_eq!(cat.code("message.send", send.clone()).await, "muted");
+
+    // Whatever the other node has heard by now: the timeline decides.
+    ana.ok("room.role", role("member")).await;
+    assert_eq!(ben.code("room.remove", of("cat")).await, "forbidden");
+    ana.ok("room.unmute", of("cat")).await;
+    about(&mut cat, "member.unmuted", &room).await;
+    cat.say(&room, "again").await;
+    ana.ok("room.mute", of("cat")).await;
+    assert_eq!(cat.code("message.send", send.clone()).await, "muted");
+
+    // Banned on one, by no way back on the other: not by joining, nor by resuming.
+    ana.ok("room.ban", of("ben")).await;
+    let banned = Instant::now();
+    let resume = json!({ "resume": { "rooms": { room.clone(): 1 } } });
+    let mut back = two.hello(&ben_token, resume).await;
+    let removed = about(&mut back, "room.removed", &room).await;
+    assert_eq!(removed["reason"], "not_member", "{removed}");
+    let heard = back.rest().await;
+    let events = heard
+        .iter()
+        .filter(|frame| frame["payload"]["seq"].is_u64());
+    assert_eq!(events.count(), 0, "{heard:?}");
+    assert_eq!(back.code("message.send", send).await, "not_found");
+    assert!(banned.elapsed() < Duration::from_secs(1), "P-6");
+}

@@ -69,8 +69,13 @@ impl Site {
 
     /// Returns a file of this folder with a secret that the nodes do not have otherwise.
     pub(crate) fn other_secret(&self) -> PathBuf {
-        let file = self.folder.path().join("other-secret");
-        std::fs::write(&file, [b'b'; 64]).unwrap();
+        self.file("other-secret", &[b'b'; 64])
+    }
+
+    /// Writes a file into this folder.
+    pub(crate) fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+        let file = self.folder.path().join(name);
+        std::fs::write(&file, content).unwrap();
         file
     }
 
@@ -161,6 +166,18 @@ impl Node {
     pub(crate) fn terminate(mut self) {
         self.signal("-TERM");
         assert!(self.child.wait().unwrap().success());
+    }
+
+    /// Waits until it has ended by itself; answers whether well.
+    pub(crate) async fn ended(mut self) -> bool {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.success();
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "it goes on");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Stops it in the middle of whatever it does; its connections stay open.

@@ -22,7 +22,8 @@ async fn works(one: &mut Node, two: &mut Node, number: usize) {
     two.tell("n1", number).await;
     one.hears(number).await;
     let rate = QuotaRate {
-        per_s: 1.try_into().unwrap(),
+        tokens: 1.try_into().unwrap(),
+        period_ms: 1_000.try_into().unwrap(),
         burst: 1.try_into().unwrap(),
     };
     let key = format!("k{number}");

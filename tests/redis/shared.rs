@@ -7,7 +7,7 @@ use std::{
 
 use parlor_schema::{
     SessionId, Timestamp, UserId,
-    port::{Quota as _, QuotaRate, SessionEntry, SessionRegistry as _, Taken},
+    port::{Clock, Quota as _, QuotaRate, SessionEntry, SessionRegistry as _, Taken},
 };
 use tokio::time::sleep;
 
@@ -16,18 +16,29 @@ use super::{
     server::RedisServer,
 };
 
-fn entry(node: &Node, number: u8, ping: i64) -> SessionEntry {
+fn entry(node: &Node, number: u8) -> SessionEntry {
     SessionEntry {
         session_id: SessionId::from([number; 16]),
         node_id: node.info.node_id.clone(),
         boot_id: node.info.boot_id,
         connected_at: Timestamp::from_millis(1_700_000_000_000),
-        last_ping: Timestamp::from_millis(1_700_000_000_000 + ping),
+        last_ping: Timestamp::from_millis(0),
     }
 }
 
+/// Lists a user's sessions, and checks that each was put a moment ago.
 async fn sessions(node: &Node, user: &UserId) -> Vec<SessionEntry> {
-    node.redis.sessions().sessions(user).await.unwrap()
+    let mut listed = node.redis.sessions().sessions(user).await.unwrap();
+    let now = Clock::now(&*parlor_cluster::SystemClock::new()).millis();
+    for entry in &mut listed {
+        let ago = now - entry.last_ping.millis();
+        assert!(
+            (-1_000..60_000).contains(&ago),
+            "by the clock of the server: {ago}"
+        );
+        entry.last_ping = Timestamp::from_millis(0);
+    }
+    listed
 }
 
 #[tokio::test]
@@ -35,13 +46,12 @@ async fn sessions_are_seen_from_every_node_until_removed() {
     let server = RedisServer::start();
     let [one, two] = Node::pair(&settings(&server.url())).await;
     let ana: UserId = "ana".parse().unwrap();
-    let (first, second) = (entry(&one, 1, 0), entry(&two, 2, 0));
-    one.redis.sessions().put(&ana, &first).await.unwrap();
-    two.redis.sessions().put(&ana, &second).await.unwrap();
+    let (first, second) = (entry(&one, 1), entry(&two, 2));
+    assert_eq!(one.redis.sessions().put(&ana, &first).await.unwrap(), 1);
+    assert_eq!(two.redis.sessions().put(&ana, &second).await.unwrap(), 2);
     assert_eq!(sessions(&one, &ana).await, [first.clone(), second.clone()]);
-    let later = entry(&one, 1, 5000);
-    one.redis.sessions().put(&ana, &later).await.unwrap();
-    assert_eq!(sessions(&two, &ana).await, [later.clone(), second.clone()]);
+    assert_eq!(one.redis.sessions().put(&ana, &first).await.unwrap(), 2);
+    assert_eq!(sessions(&two, &ana).await, [first.clone(), second.clone()]);
     one.redis
         .sessions()
         .remove(&ana, second.session_id)
@@ -52,11 +62,11 @@ async fn sessions_are_seen_from_every_node_until_removed() {
         .remove(&ana, second.session_id)
         .await
         .unwrap();
-    assert_eq!(sessions(&two, &ana).await, [later]);
+    assert_eq!(sessions(&two, &ana).await, [first]);
     let nobody = "bob".parse().unwrap();
     assert_eq!(sessions(&one, &nobody).await, []);
     let ttl: i64 = server.cli(&["TTL", "parlor:sessions:ana"]).parse().unwrap();
-    assert!((86_000..=86_400).contains(&ttl), "{ttl}");
+    assert!((3_500..=3_600).contains(&ttl), "{ttl}");
 }
 
 #[tokio::test]
@@ -67,7 +77,7 @@ async fn sessions_end_with_the_run_of_their_node() {
     let ana: UserId = "ana".parse().unwrap();
     one.redis
         .sessions()
-        .put(&ana, &entry(&two, 2, 0))
+        .put(&ana, &entry(&two, 2))
         .await
         .unwrap();
     assert_eq!(sessions(&one, &ana).await.len(), 1);
@@ -93,26 +103,78 @@ async fn a_user_has_a_bounded_number_of_entries() {
     let [one, _two] = Node::pair(&settings(&server.url())).await;
     let ana: UserId = "ana".parse().unwrap();
     let registry = one.redis.sessions();
+    let mut first = None;
     for number in 0..=256_u32 {
-        let mut entry = entry(&one, 0, i64::from(number));
+        let mut entry = entry(&one, 0);
         let mut id = [7; 16];
         id[..4].copy_from_slice(&number.to_be_bytes());
         entry.session_id = SessionId::from(id);
         registry.put(&ana, &entry).await.unwrap();
+        if first.is_none() {
+            first = Some(entry.session_id);
+            // By the clock of the server one is older than all others.
+            sleep(Duration::from_millis(5)).await;
+        }
     }
     let left = sessions(&one, &ana).await;
     assert_eq!(left.len(), 256);
-    let oldest = left.iter().map(|entry| entry.last_ping.millis()).min();
+    let is_first = |entry: &&SessionEntry| Some(entry.session_id) == first;
     assert_eq!(
-        oldest,
-        Some(1_700_000_000_001),
+        left.iter().find(is_first),
+        None,
         "the one put longest ago left"
     );
 }
 
+#[tokio::test]
+async fn an_entry_that_is_not_put_again_ends_by_itself() {
+    let server = RedisServer::start();
+    let [one, _two] = Node::pair(&settings(&server.url())).await;
+    let ana: UserId = "ana".parse().unwrap();
+    let (held, void) = (entry(&one, 1), entry(&one, 2));
+    for entry in [&held, &void] {
+        one.redis.sessions().put(&ana, entry).await.unwrap();
+    }
+    let (key, field) = ("parlor:sessions:ana", void.session_id.to_string());
+    let text = server.cli(&["HGET", key, &field]);
+    let at = text.find("\"ping\":").unwrap() + "\"ping\":".len();
+    let (from, rest) = text.split_at(at);
+    let end = rest.find([',', '}']).unwrap();
+    let ping: i64 = rest[..end].parse().unwrap();
+    let old = format!("{from}{}{}", ping - 3_600_001, &rest[end..]);
+    server.cli(&["HSET", key, &field, &old]);
+    assert_eq!(sessions(&one, &ana).await, [held]);
+    assert_eq!(server.cli(&["HLEN", key]), "1", "taken out too");
+}
+
+#[tokio::test]
+async fn what_was_spent_on_all_nodes_is_settled_afterwards() {
+    let server = RedisServer::start();
+    let [one, two] = Node::pair(&settings(&server.url())).await;
+    let (one, two) = (one.redis.quota(), two.redis.quota());
+    let spend = async |quota: &parlor_cluster::redis::RedisQuota, count| {
+        quota.spend("sends:ana", count, rate(10, 20)).await.unwrap()
+    };
+    assert_eq!(spend(&one, 10).await, 0);
+    assert_eq!(spend(&two, 9).await, 0);
+    let wait = spend(&one, 6).await;
+    assert!(
+        (100..=500).contains(&wait),
+        "5 too many at 10 a second: {wait}"
+    );
+    let wait = spend(&two, 1_000).await;
+    assert!(
+        (1_900..=2_000).contains(&wait),
+        "as deep as a full bucket: {wait}"
+    );
+    sleep(Duration::from_millis(wait + 50)).await;
+    assert_eq!(spend(&one, 0).await, 0, "paid");
+}
+
 fn rate(per_s: u32, burst: u32) -> QuotaRate {
     QuotaRate {
-        per_s: NonZeroU32::new(per_s).unwrap(),
+        tokens: NonZeroU32::new(per_s).unwrap(),
+        period_ms: NonZeroU32::new(1_000).unwrap(),
         burst: NonZeroU32::new(burst).unwrap(),
     }
 }

@@ -38,6 +38,9 @@ impl Handler<Ask> for Room {
         );
         let Some((ask, _)) = kept else { return };
         self.quiet_since = self.env.ports.clock.monotonic_ms();
+        if self.is_doubtful(&ask.caller.user_id, Some(&ask.frame)) {
+            return self.doubt(Waiting::Ask(Box::new(ask)), ctx);
+        }
         if ask.frame.needs_msg_id() {
             return self.submit(ask, ctx);
         }
@@ -281,6 +284,9 @@ impl Handler<Look> for Room {
         });
         let Some((look, _)) = kept else { return };
         self.quiet_since = self.env.ports.clock.monotonic_ms();
+        if self.is_doubtful(&look.user, None) {
+            return self.doubt(Waiting::Look(look), ctx);
+        }
         self.look(look.user, ctx, move |seen| answer(look.reply, seen));
     }
 }
@@ -316,12 +322,15 @@ impl Handler<ReadPage> for Room {
 impl Handler<RoleOf> for Room {
     type Result = ();
 
-    fn handle(&mut self, ask: RoleOf, _: &mut Self::Context) {
+    fn handle(&mut self, ask: RoleOf, ctx: &mut Self::Context) {
         self.handled += 1;
         let kept = self.ready(ask, Waiting::RoleOf, |ask, refusal| {
             answer(ask.reply, Err(refusal))
         });
         let Some((ask, _)) = kept else { return };
+        if self.is_doubtful(&ask.caller, None) {
+            return self.doubt(Waiting::RoleOf(ask), ctx);
+        }
         let role = self.state().and_then(|state| {
             visible(state, &ask.caller, self.env.ports.clock.now())?;
             Ok(state.members.member(&ask.user).map(|(_, role)| role))

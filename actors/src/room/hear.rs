@@ -146,6 +146,7 @@ impl Room {
     pub(super) fn look_again(&mut self, ctx: &mut Context<Self>) {
         self.behind = true;
         self.arm(RETRY_MS, ctx);
+        self.missed_unread(ctx);
     }
 
     /// Tells the other nodes how far this room is now, and who came and went.

@@ -81,6 +81,7 @@ impl Room {
         self.tell_peers();
         self.place_early();
         self.release();
+        self.settle_missed(ctx);
         self.arm_nudge(ctx);
         self.project(ctx);
         if let (true, Core::Ready(state)) = (cfg!(debug_assertions), &self.core) {

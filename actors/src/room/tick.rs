@@ -134,6 +134,7 @@ impl Room {
         let busy = !self.interest.is_empty()
             || !state.is_quiet()
             || !self.outward.is_empty()
+            || self.missed.is_waiting()
             || self.live.has_unsaved()
             || self.live.next_tick().is_some()
             || self.saving == Projecting::Yes

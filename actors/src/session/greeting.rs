@@ -26,7 +26,7 @@ use crate::{
     line::{Line, Person, Warned},
     pace,
     ports::Pass,
-    registry::Listed,
+    registry::{Listed, Seated, everywhere::Place},
     room::packet::Marks,
     subscription::Subscription,
 };
@@ -163,7 +163,7 @@ async fn hear(
     hello: Hello,
     notices: Recipient<crate::registry::Notice>,
 ) -> Result<Greeted, Box<Turned>> {
-    let _turn = turn(&env).await?;
+    let held = turn(&env).await?;
     pace::step().await;
     let tokens = Tokens {
         header: greeting.token,
@@ -177,8 +177,15 @@ async fn hear(
         device_id,
     };
     let positions = positions(&env, &caller, &hello)?;
-    enter(&env, &line, &caller, notices)?;
+    let seated = enter(&env, &line, &caller, notices)?;
     let mut live = Live::new(caller, pass, wants_all(&hello));
+    let _turn = match seat(&env, &live.caller, seated, held).await {
+        Ok(turn) => turn,
+        Err(turned) => {
+            live.end(&env, &fanout, &line);
+            return Err(turned);
+        }
+    };
     pace::step().await;
     // Once more, now that notices come: a login that ended in between would not have been told to this session.
     let prepared = match tokens.verify(&env).await {
@@ -252,21 +259,45 @@ fn enter(
     line: &Line,
     caller: &Caller,
     notices: Recipient<crate::registry::Notice>,
-) -> Result<(), Box<Turned>> {
+) -> Result<Seated, Box<Turned>> {
+    let since = env.front.ports.clock.now();
     let listed = Listed {
         session: line.session,
         to: notices,
         lost: line.lost.clone(),
+        since,
     };
+    let session = line.session;
     env.sessions
         .enter(&caller.user_id, listed, env.sessions_per_user)
-        .map_err(|_| {
-            let refusal = Refusal {
-                message: "too many connections of this user".to_owned(),
-                ..Refusal::rate_limited(FULL_RETRY_MS)
-            };
-            Box::new(Turned(refusal, Some(CloseCode::ConnectionLimit)))
-        })
+        .map(|()| Seated { session, since })
+        .map_err(|_| too_many())
+}
+
+fn too_many() -> Box<Turned> {
+    let refusal = Refusal {
+        message: "too many connections of this user".to_owned(),
+        ..Refusal::rate_limited(FULL_RETRY_MS)
+    };
+    Box::new(Turned(refusal, Some(CloseCode::ConnectionLimit)))
+}
+
+/// Tells the other nodes of the session. One too many waits whether another ends, and holds no turn meanwhile.
+async fn seat<'a>(
+    env: &'a SessionEnv,
+    caller: &Caller,
+    seated: Seated,
+    held: SemaphorePermit<'a>,
+) -> Result<SemaphorePermit<'a>, Box<Turned>> {
+    let (user, limit) = (&caller.user_id, env.sessions_per_user);
+    if env.sessions.enter_everywhere(user, seated, limit).await == Place::Free {
+        return Ok(held);
+    }
+    drop(held);
+    match env.sessions.wait_everywhere(user, seated, limit).await {
+        Place::Free => turn(env).await,
+        Place::Taken => Err(too_many()),
+    }
 }
 
 /// The tokens of a connection: in the header of the upgrade, in `hello`, or both.

@@ -7,19 +7,34 @@ use redis::{RedisError, Value};
 
 use super::{commands::Commands, names::Names, script::Lua};
 
-/// Arguments: burst, tokens per second. Answers milliseconds to wait; 0 when the token was there.
+/// Arguments: burst, tokens of a period, milliseconds of a period. Answers milliseconds to wait; 0 when the token was there.
 const TAKE: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local burst, per_s = tonumber(ARGV[1]), tonumber(ARGV[2])
+local burst, per_ms = tonumber(ARGV[1]), tonumber(ARGV[2]) / tonumber(ARGV[3])
 local held = redis.call('HMGET', KEYS[1], 'tokens', 'at')
 local tokens, at = tonumber(held[1]) or burst, tonumber(held[2]) or now
-tokens = math.min(burst, tokens + math.max(0, now - at) * per_s / 1000)
+tokens = math.min(burst, tokens + math.max(0, now - at) * per_ms)
 local wait = 0
-if tokens >= 1 then tokens = tokens - 1 else wait = math.ceil((1 - tokens) * 1000 / per_s) end
+if tokens >= 1 then tokens = tokens - 1 else wait = math.ceil((1 - tokens) / per_ms) end
 redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', now)
-redis.call('PEXPIRE', KEYS[1], math.ceil(burst * 1000 / per_s) + 1000)
+redis.call('PEXPIRE', KEYS[1], math.ceil(burst / per_ms) + 1000)
 return wait
+";
+
+/// The same with a fourth argument: tokens that were spent already. Answers milliseconds until the debt is paid.
+const SPEND: &str = r"
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local burst, per_ms = tonumber(ARGV[1]), tonumber(ARGV[2]) / tonumber(ARGV[3])
+local held = redis.call('HMGET', KEYS[1], 'tokens', 'at')
+local tokens, at = tonumber(held[1]) or burst, tonumber(held[2]) or now
+tokens = math.min(burst, tokens + math.max(0, now - at) * per_ms)
+tokens = math.max(-burst, tokens - tonumber(ARGV[4]))
+redis.call('HSET', KEYS[1], 'tokens', tostring(tokens), 'at', now)
+redis.call('PEXPIRE', KEYS[1], math.ceil(2 * burst / per_ms) + 1000)
+if tokens >= 0 then return 0 end
+return math.ceil(-tokens / per_ms)
 ";
 
 /// Arguments: count, milliseconds that a new counter lives. Answers the new value.
@@ -34,6 +49,7 @@ pub struct RedisQuota {
     commands: Arc<Commands>,
     names: Names,
     take: Lua,
+    spend: Lua,
     add: Lua,
 }
 
@@ -43,6 +59,7 @@ impl RedisQuota {
             commands,
             names,
             take: Lua::new(TAKE),
+            spend: Lua::new(SPEND),
             add: Lua::new(ADD),
         }
     }
@@ -56,12 +73,26 @@ impl Quota for RedisQuota {
     ) -> PortFuture<'a, Result<Taken, QuotaError>> {
         Box::pin(async move {
             let key = self.names.bucket(key);
-            let args = [rate.burst.get(), rate.per_s.get()];
+            let args = args(rate);
             let wait = number(self.take.run(&self.commands, &key, &args).await)?;
             Ok(match wait {
                 0 => Taken::Granted,
                 retry_after_ms => Taken::Refused { retry_after_ms },
             })
+        })
+    }
+
+    fn spend<'a>(
+        &'a self,
+        key: &'a str,
+        count: u32,
+        rate: QuotaRate,
+    ) -> PortFuture<'a, Result<u64, QuotaError>> {
+        Box::pin(async move {
+            let key = self.names.bucket(key);
+            let [burst, tokens, period_ms] = args(rate);
+            let args = [burst, tokens, period_ms, count];
+            number(self.spend.run(&self.commands, &key, &args).await)
         })
     }
 
@@ -78,6 +109,10 @@ impl Quota for RedisQuota {
             number(self.add.run(&self.commands, &key, &args).await)
         })
     }
+}
+
+const fn args(rate: QuotaRate) -> [u32; 3] {
+    [rate.burst.get(), rate.tokens.get(), rate.period_ms.get()]
 }
 
 fn number(answer: Result<Value, RedisError>) -> Result<u64, QuotaError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parlor_schema::{
     BootId, NodeId, SessionId, Timestamp, UserId,
-    port::{Membership, PortFuture, RegistryError, SessionEntry, SessionRegistry},
+    port::{ENTRY_HOLDS_MS, Membership, PortFuture, RegistryError, SessionEntry, SessionRegistry},
 };
 use redis::{RedisError, Value, cmd};
 use serde::{Deserialize, Serialize};
@@ -13,14 +13,16 @@ use super::{
     commands::Commands, membership::RedisMembership, names::Names, script::Lua, topology::text,
 };
 
-/// How long a user's entries live after the last was put.
-const LIFETIME_MS: u64 = 24 * 3600 * 1000;
 /// Entries of one user.
 const ENTRIES_MAX: usize = 256;
 
-/// Arguments: session, entry, lifetime, most entries. Above that the one put longest ago leaves.
+/// Arguments: session, entry, lifetime, most entries. The time of the server is put into the entry, since those of the nodes may be
+/// apart. Above the most, the one put longest ago leaves. Answers how many there are.
 const PUT: &str = r"
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+local time = redis.call('TIME')
+local put = cjson.decode(ARGV[2])
+put.ping = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(put))
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[4]) then
   local all, oldest, at = redis.call('HGETALL', KEYS[1]), nil, nil
@@ -31,7 +33,24 @@ if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[4]) then
   end
   redis.call('HDEL', KEYS[1], oldest)
 end
-return 1
+return redis.call('HLEN', KEYS[1])
+";
+
+/// Argument: how long an entry holds. Those that were not put for so long leave. Answers sessions and entries in turns.
+const LIST: &str = r"
+local time = redis.call('TIME')
+local since = time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(ARGV[1])
+local all, held = redis.call('HGETALL', KEYS[1]), {}
+for i = 1, #all, 2 do
+  local read, entry = pcall(cjson.decode, all[i + 1])
+  if read and (tonumber(entry.ping) or 0) >= since then
+    held[#held + 1] = all[i]
+    held[#held + 1] = all[i + 1]
+  else
+    redis.call('HDEL', KEYS[1], all[i])
+  end
+end
+return held
 ";
 
 /// An entry as it is kept; times in milliseconds since 1970.
@@ -49,6 +68,7 @@ pub struct RedisSessions {
     membership: Arc<RedisMembership>,
     names: Names,
     put: Lua,
+    list: Lua,
 }
 
 impl RedisSessions {
@@ -62,17 +82,21 @@ impl RedisSessions {
             membership,
             names,
             put: Lua::new(PUT),
+            list: Lua::new(LIST),
         }
     }
 
     async fn all(&self, key: &str) -> Result<Vec<SessionEntry>, RedisError> {
-        let answer = self.commands.ask(key, cmd("HGETALL").arg(key)).await?;
-        let Value::Map(fields) = answer else {
+        let args = [ENTRY_HOLDS_MS];
+        let Value::Array(fields) = self.list.run(&self.commands, key, &args).await? else {
             return Ok(Vec::new());
         };
         let mut entries: Vec<SessionEntry> = fields
-            .iter()
-            .filter_map(|(session, entry)| {
+            .chunks_exact(2)
+            .filter_map(|pair| {
+                let [session, entry] = pair else {
+                    return None;
+                };
                 let stored: Stored = serde_json::from_str(text(entry)?).ok()?;
                 Some(SessionEntry {
                     session_id: text(session)?.parse().ok()?,
@@ -93,7 +117,7 @@ impl SessionRegistry for RedisSessions {
         &'a self,
         user: &'a UserId,
         entry: &'a SessionEntry,
-    ) -> PortFuture<'a, Result<(), RegistryError>> {
+    ) -> PortFuture<'a, Result<usize, RegistryError>> {
         Box::pin(async move {
             let stored = Stored {
                 node: entry.node_id.clone(),
@@ -105,12 +129,15 @@ impl SessionRegistry for RedisSessions {
             let args = [
                 entry.session_id.to_string(),
                 stored,
-                LIFETIME_MS.to_string(),
+                ENTRY_HOLDS_MS.to_string(),
                 ENTRIES_MAX.to_string(),
             ];
             let key = self.names.sessions(user);
             let put = self.put.run(&self.commands, &key, &args).await;
-            put.map(drop).map_err(failed)
+            match put.map_err(failed)? {
+                Value::Int(entries) => Ok(usize::try_from(entries).unwrap_or(0)),
+                _ => Err(failed("redis answered with no number")),
+            }
         })
     }
 
@@ -126,6 +153,11 @@ impl SessionRegistry for RedisSessions {
             let removed = self.commands.ask(&key, &command).await;
             removed.map(drop).map_err(failed)
         })
+    }
+
+    fn epoch(&self) -> u64 {
+        // Another connection may be one to another server, or to the same with an empty memory.
+        self.commands.health.state().connects
     }
 
     fn sessions<'a>(

@@ -4,11 +4,13 @@ use std::num::NonZeroU32;
 
 use super::PortFuture;
 
-/// A token bucket: `per_s` tokens come each second, up to `burst`.
+/// A token bucket: `tokens` come each period, evenly, up to `burst`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaRate {
-    /// Tokens each second.
-    pub per_s: NonZeroU32,
+    /// Tokens each period.
+    pub tokens: NonZeroU32,
+    /// The period in milliseconds.
+    pub period_ms: NonZeroU32,
     /// Tokens it holds when full; a new one is full.
     pub burst: NonZeroU32,
 }
@@ -41,6 +43,18 @@ pub trait Quota: Send + Sync {
         key: &'a str,
         rate: QuotaRate,
     ) -> PortFuture<'a, Result<Taken, QuotaError>>;
+
+    /// Takes tokens out of the bucket `key` that were spent already, into debt if it must be: at most as deep as a full bucket.
+    /// Answers after how many milliseconds the debt is paid if nobody takes more; 0 where there is none.
+    ///
+    /// # Errors
+    /// The shared state could not be reached; the tokens may have been taken.
+    fn spend<'a>(
+        &'a self,
+        key: &'a str,
+        count: u32,
+        rate: QuotaRate,
+    ) -> PortFuture<'a, Result<u64, QuotaError>>;
 
     /// Adds to the counter `key` and returns its new value. The counter is forgotten `window_ms` milliseconds after it was
     /// begun.

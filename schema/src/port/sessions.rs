@@ -14,7 +14,7 @@ pub struct SessionEntry {
     pub boot_id: BootId,
     /// When it connected.
     pub connected_at: Timestamp,
-    /// When its node last said that it is there. Hours old for a quiet session: see [`SessionRegistry::put`].
+    /// When its node last said that it is there, by the registry's own clock; what is written here is not read.
     pub last_ping: Timestamp,
 }
 
@@ -23,13 +23,15 @@ pub struct SessionEntry {
 #[error("session registry unavailable: {0}")]
 pub struct RegistryError(pub String);
 
+/// How long an entry holds without being put again; nodes put each of theirs a few times within it.
+pub const ENTRY_HOLDS_MS: u64 = 3_600_000;
+
 /// Remembers the sessions of users over all nodes. What it says is a hint: it may be empty after a failure, until nodes
 /// put their sessions again.
 pub trait SessionRegistry: Send + Sync {
-    /// Writes a session of this node, or writes it again with a later `last_ping`.
+    /// Writes a session of this node, or writes it again. Answers how many entries the user has now, some of which may be void.
     ///
-    /// An entry ends with [`SessionRegistry::remove`] or with the run of its node; a day without `put` ends it too, so that
-    /// nothing is kept for ever. A session therefore need not be put more often than every few hours.
+    /// An entry ends with [`SessionRegistry::remove`], with the run of its node, or after [`ENTRY_HOLDS_MS`] without `put`.
     ///
     /// When full: a user has at most 256 entries; the one put longest ago leaves.
     ///
@@ -39,7 +41,7 @@ pub trait SessionRegistry: Send + Sync {
         &'a self,
         user: &'a UserId,
         entry: &'a SessionEntry,
-    ) -> PortFuture<'a, Result<(), RegistryError>>;
+    ) -> PortFuture<'a, Result<usize, RegistryError>>;
 
     /// Removes a session; one that is not there is no error.
     ///
@@ -50,6 +52,9 @@ pub trait SessionRegistry: Send + Sync {
         user: &'a UserId,
         session: SessionId,
     ) -> PortFuture<'a, Result<(), RegistryError>>;
+
+    /// Rises when the registry may have forgotten what it was told: all is then to be put again. Cheap.
+    fn epoch(&self) -> u64;
 
     /// Returns a user's sessions on runs of nodes that are in the view, in id order.
     ///

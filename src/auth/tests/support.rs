@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use parlor_actors::{metrics::Metrics, quota::SharedQuota};
 use parlor_cluster::{MemoryBus, RandomIds};
 use parlor_config::{Algorithm, AuthMode, Limits};
 use parlor_schema::{
@@ -98,6 +99,7 @@ impl World {
             bus,
             clock: Arc::clone(&clock) as _,
             ids: RandomIds::new(),
+            quota: SharedQuota::new(None, Metrics::new()),
         };
         let auth = Auth::start_with(settings, limits, ports, &SECRET, refresh_every).await?;
         Ok(Self {
@@ -116,6 +118,7 @@ impl World {
             bus: MemoryBus::new("n2".parse().unwrap()),
             clock: Arc::clone(&self.clock) as _,
             ids: RandomIds::new(),
+            quota: SharedQuota::new(None, Metrics::new()),
         };
         Auth::start(&settings, &no_limits(), ports, &SECRET)
             .await

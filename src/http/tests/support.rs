@@ -30,6 +30,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::super::{Accounts, Front, HttpState, Listener, configure};
+use super::admin::{self, FakeAdmin};
 use crate::auth::{Identity, LoginRequest, RefreshRequest, RegisterRequest, TokenAnswer};
 
 pub(super) const ROOM: &str = "0191f0c2-0000-7000-8000-0000000000cd";
@@ -228,6 +229,7 @@ impl Answer {
 /// The application, its behaviour and its counts.
 pub(super) struct Server {
     pub(super) front: Arc<FakeFront>,
+    pub(super) admin: Arc<FakeAdmin>,
     pub(super) metrics: Arc<Metrics>,
     state: web::Data<HttpState>,
     listener: Listener,
@@ -236,19 +238,31 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new(listener: Listener) -> Self {
         let front = Arc::new(FakeFront::default());
-        let metrics = Metrics::new();
+        let (metrics, admin) = (Metrics::new(), Arc::default());
         let state = web::Data::new(HttpState {
             front: Arc::clone(&front) as Arc<dyn Front>,
             accounts: Arc::new(FakeAccounts),
+            admin: Some(admin::door(Arc::clone(&admin))),
             metrics: Arc::clone(&metrics),
             settings: Arc::default(),
         });
         Self {
             front,
+            admin,
             metrics,
             state,
             listener,
         }
+    }
+
+    /// Returns accounts as the server has them.
+    pub(super) fn accounts(&self) -> Arc<dyn Accounts> {
+        Arc::clone(&self.state.accounts)
+    }
+
+    /// Serves another state.
+    pub(super) fn over(self, state: web::Data<HttpState>) -> Self {
+        Self { state, ..self }
     }
 
     /// Sends a request, as it is.

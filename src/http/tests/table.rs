@@ -19,6 +19,7 @@ fn example(path: &str) -> String {
     path.replace("{file}", file)
         .replace("{upload_id}", "u")
         .replace("{device_id}", "d")
+        .replace("{session_id}", KEY)
 }
 
 #[actix_web::test]
@@ -42,7 +43,7 @@ async fn rows_for_bearers_refuse_others() {
     for row in routes::table() {
         let request = plain(row.method.as_str(), &example(row.path)).to_request();
         let status = server.send(request).await.status.as_u16();
-        let needs_token = row.access == super::super::table::Access::Bearer;
+        let needs_token = row.access != super::super::table::Access::Open;
         assert_eq!(status == 401, needs_token, "{} {}", row.method, row.path);
     }
     assert!(server.kinds().is_empty());
@@ -57,7 +58,7 @@ async fn other_methods_and_paths_are_refused() {
     for path in [
         "/v1",
         "/v1/rooms/",
-        "/admin/v1/users",
+        "/admin/v1/rooms",
         "/v2/rooms",
         "/assets/no.js",
         "/docs/index.html",
@@ -83,7 +84,7 @@ async fn get_can_be_asked_for_its_head() {
 async fn operations_can_have_a_listener_of_their_own() {
     for row in routes::table() {
         let path = example(row.path);
-        let is_operation = row.group == OPERATIONS;
+        let is_operation = OPERATIONS.contains(&row.group);
         for (listener, is_served) in [
             (Listener::Public, !is_operation),
             (Listener::Operations, is_operation),
