@@ -17,4 +17,5 @@ mod members;
 mod node;
 mod order;
 mod people;
+mod rolling;
 mod start;
