@@ -2,6 +2,7 @@
 
 mod client;
 mod operator;
+mod running;
 mod serve;
 
 use std::path::PathBuf;
@@ -28,9 +29,9 @@ enum Action {
     /// Look at the settings.
     #[command(subcommand)]
     Config(ConfigAction),
-    /// Make an access token for a user, while the server is stopped.
+    /// Make an access token for a user: over the admin API of a running server, or while it is stopped.
     Token(operator::TokenCommand),
-    /// Manage accounts, while the server is stopped.
+    /// Manage accounts: over the admin API of a running server, or while it is stopped.
     #[command(subcommand)]
     User(operator::UserCommand),
     /// Send a message to a room.

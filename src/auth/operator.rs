@@ -1,4 +1,4 @@
-//! What operators do with accounts: `parlor token`, `parlor user`, and the admin API later.
+//! What operators do with accounts: `parlor token`, `parlor user`, and the admin API.
 //!
 //! Invariant O-1: what closes an account or changes its password ends every login of it, on every node.
 

@@ -19,4 +19,5 @@ mod order;
 mod owner;
 mod people;
 mod place;
+mod rolling;
 mod start;

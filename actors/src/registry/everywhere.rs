@@ -30,8 +30,9 @@ use crate::{
     quota::WAIT,
 };
 
-/// How long a session that is one too many waits for another to end, on whichever node.
-pub const REFUSED_AFTER: Duration = Duration::from_secs(7);
+/// How long a session that is one too many waits for another to end, on whichever node. A node that died is in the view for two
+/// lifetimes of its key, 10 s, and two looks, where it was most of them.
+pub const REFUSED_AFTER: Duration = Duration::from_secs(13);
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Ended sessions whose entries are still to be removed.
