@@ -77,7 +77,7 @@ function Connection({ session }: { session: Session }) {
   const text = name === 'online'
     ? { online: 'Online', away: 'Away', dnd: 'Do not disturb', invisible: 'Invisible' }[status]
     : { idle: 'Offline', connecting: 'Connecting', waiting: 'Offline', stopped: 'Offline' }[name];
-  return <small class={`connection ${name} ${status}`} data-testid="connection" data-state={name}>{text}</small>;
+  return <small class={`connection ${name} as-${status}`} data-testid="connection" data-state={name}>{text}</small>;
 }
 
 interface ItemProps {
