@@ -4,7 +4,7 @@
 //! - nothing is refused because the other nodes cannot be asked (promise P-5): the limit of this node alone then holds.
 //! - no send waits for another node. What this node granted is told behind the send, several at once; who has spent more on all
 //!   nodes together than the rate allows is refused here until the debt is paid.
-//! - at most [`USERS_MAX`] users are kept account of; beyond, sends are limited by this node alone.
+//! - at most `USERS_MAX` users are kept account of; beyond, sends are limited by this node alone.
 //!
 //! Deliberately absent: limits of connections (the session registry), limits per node.
 

@@ -4,7 +4,7 @@
 //! - EV-1: nobody is refused because the registry cannot be asked (promise P-5): the limit of this node alone then holds.
 //! - EV-2: a user is refused only for sessions that were there before, and that are still listed after [`REFUSED_AFTER`]: longer than
 //!   a node that died stays in the view, so that its clients find their places free.
-//! - EV-3: what the registry is owed is told by one task, in order; when more than [`OWED_MAX`] ends wait, further ones are dropped, and
+//! - EV-3: what the registry is owed is told by one task, in order; when more than `OWED_MAX` ends wait, further ones are dropped, and
 //!   their entries end by themselves after [`ENTRY_HOLDS_MS`].
 //!
 //! Deliberately absent: notices between nodes (the bus carries them).
