@@ -182,6 +182,16 @@ impl ClientBuilder {
 
     /// Starts the client in a task of its own.
     ///
+    /// What cannot be right is refused at once; a server that is away is not, and is tried again and again.
+    /// ```
+    /// use parlor_client::{BuildError, ClientBuilder};
+    ///
+    /// let over_tls = ClientBuilder::new("https://chat.example.org").token("…").start();
+    /// assert!(matches!(over_tls, Err(BuildError::Tls(_))));
+    /// let nobody = ClientBuilder::new("http://127.0.0.1:8080").start();
+    /// assert!(matches!(nobody, Err(BuildError::NoToken)));
+    /// ```
+    ///
     /// # Errors
     /// [`BuildError`] names what is wrong.
     ///

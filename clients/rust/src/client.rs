@@ -85,6 +85,41 @@ impl Shared {
 /// A connection to a server that comes back by itself; clones are handles to the same one.
 ///
 /// When the last clone is dropped, the connection is closed.
+///
+/// # Example
+/// A room is made, and read back:
+/// ```no_run
+/// # use parlor_client::{Client, RequestError};
+/// use parlor_schema::{
+///     frame::{ClientFrame, ack::{CreatedAck, HistoryAck}, client::{HistoryGet, RoomCreate}},
+///     room::RoomKind,
+/// };
+///
+/// # async fn example(client: Client) -> Result<(), RequestError> {
+/// let made: CreatedAck = client
+///     .append(ClientFrame::RoomCreate(RoomCreate {
+///         kind: RoomKind::Group,
+///         name: Some("Tea".to_owned()),
+///         topic: None,
+///         members: None,
+///         public: Some(true),
+///         retention_ms: None,
+///     }))
+///     .await?;
+/// let history: HistoryAck = client
+///     .request(ClientFrame::HistoryGet(HistoryGet {
+///         room_id: made.room.room_id,
+///         before: None,
+///         after: None,
+///         around: None,
+///         at: None,
+///         limit: Some(20),
+///     }))
+///     .await?;
+/// println!("{} of {}", history.events.len(), history.head);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -306,6 +341,19 @@ impl Client {
     }
 
     /// Returns what is not answered for good, to be kept and given to `ClientBuilder::restore_outbox` again.
+    ///
+    /// ```no_run
+    /// # use parlor_client::{BuildError, Client, ClientBuilder};
+    /// # fn example(client: &Client, token: &str) -> Result<Client, BuildError> {
+    /// // Both can be written to a disk by serde.
+    /// let (positions, outbox) = (client.positions(), client.outbox());
+    /// ClientBuilder::new("http://127.0.0.1:8080")
+    ///     .token(token)
+    ///     .positions(positions)
+    ///     .restore_outbox(outbox)
+    ///     .start()
+    /// # }
+    /// ```
     #[must_use]
     pub fn outbox(&self) -> Vec<Entry> {
         self.inner.shared.core().state.outbox().entries()

@@ -49,6 +49,18 @@ pub struct EventFrame {
 impl EventFrame {
     /// Reads one event frame, as in `events` of a history answer.
     ///
+    /// ```
+    /// use parlor_client::EventFrame;
+    ///
+    /// let event = EventFrame::read(
+    ///     r#"{"type":"message","msg_id":"0191f0c2-7b00-7000-8000-00000000002a","payload":{
+    ///         "room_id":"0191f0c2-7a00-7000-8000-000000000001","seq":41,"sender":"ana",
+    ///         "sent_at":"2026-03-01T12:00:00.000Z","body":{"text":"hello"}}}"#,
+    /// )?;
+    /// assert_eq!((event.seq.get(), event.text()), (41, Some("hello")));
+    /// # Ok::<(), parlor_client::FrameError>(())
+    /// ```
+    ///
     /// # Errors
     /// The text is no frame, or a frame that is no event.
     pub fn read(text: &str) -> Result<Self, FrameError> {

@@ -68,6 +68,22 @@ impl std::fmt::Debug for Login {
 }
 
 /// The accounts of one server.
+///
+/// # Example
+/// A program that makes its account when it is first started:
+/// ```no_run
+/// use parlor_client::{AccountError, AccountTokens, Accounts};
+///
+/// # async fn example() -> Result<AccountTokens, Box<dyn std::error::Error>> {
+/// let accounts = Accounts::new("http://127.0.0.1:8080")?;
+/// let me = "tea-bot".parse()?;
+/// let login = match accounts.register(&me, "correct horse").await {
+///     Err(AccountError::Refused { status: 409, .. }) => accounts.login(&me, "correct horse").await,
+///     other => other,
+/// }?;
+/// Ok(accounts.tokens(login))
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Accounts {
     http: reqwest::Client,

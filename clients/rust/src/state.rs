@@ -21,6 +21,34 @@
 //! - ST-4: after [`Notice::Stopped`] nothing is delivered.
 //!
 //! Deliberately absent: the socket and the timers (`shell`), and who waits for an answer (`client`).
+//!
+//! # Example
+//! Whoever has another socket, or another runtime, does what the outputs say and reports what comes of it:
+//! ```
+//! use std::{collections::BTreeMap, time::Duration};
+//! use parlor_client::{TokenNeed, state::{Input, OutboxLimits, Output, Settings, State}};
+//! use parlor_schema::frame::hello::{Device, RoomsWanted, RoomsWord};
+//!
+//! let settings = Settings {
+//!     device: Device::default(),
+//!     rooms: RoomsWanted::Word(RoomsWord::All),
+//!     presence: None,
+//!     positions: BTreeMap::new(),
+//!     outbox: OutboxLimits { bound: 100, window: 1, refusals_max: u32::MAX },
+//!     requests_max: 10,
+//!     attempts_max: None,
+//! };
+//! let mut state = State::new(settings, 1);
+//! let at = Duration::from_millis;
+//! state.step(at(0), Input::Start);
+//! assert!(matches!(state.output(), Some(Output::AskToken(TokenNeed::Connect))));
+//! state.step(at(5), Input::Token(Ok("a token".to_owned())));
+//! assert!(matches!(state.output(), Some(Output::Connect)));
+//! state.step(at(9), Input::Connected);
+//! // Nothing goes out before `hello`.
+//! let Some(Output::SendText(hello)) = state.output() else { panic!("no hello") };
+//! assert!(hello.contains(r#""token":"a token""#));
+//! ```
 
 mod backoff;
 mod connect;

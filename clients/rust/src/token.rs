@@ -28,6 +28,28 @@ pub enum TokenError {
 ///
 /// Ordering: asked again only after it has answered.
 /// Cancellation: dropped in the middle only when the client itself ends, so that a spent refresh token is not lost; it bounds its own time.
+///
+/// # Example
+/// Tokens that something else writes into a file, and renews there:
+/// ```
+/// use futures_util::{FutureExt, future::BoxFuture};
+/// use parlor_client::{TokenError, TokenNeed, TokenSource};
+///
+/// struct TokenFile(std::path::PathBuf);
+///
+/// impl TokenSource for TokenFile {
+///     fn token(&mut self, _: TokenNeed) -> BoxFuture<'_, Result<String, TokenError>> {
+///         let read = std::fs::read_to_string(&self.0);
+///         // Not there yet: asked again after the back-off.
+///         let token = read.map_err(|error| TokenError::Temporary(error.to_string()));
+///         Box::pin(std::future::ready(token.map(|text| text.trim().to_owned())))
+///     }
+/// }
+///
+/// let mut source = TokenFile("no/such/file".into());
+/// let answer = source.token(TokenNeed::Connect).now_or_never();
+/// assert!(matches!(answer, Some(Err(TokenError::Temporary(_)))));
+/// ```
 pub trait TokenSource: Send + 'static {
     /// Gives a token.
     ///
