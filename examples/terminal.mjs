@@ -120,5 +120,5 @@ take = showEvent;
 
 await ended;
 await Promise.race([Promise.all(sent), new Promise((late) => { setTimeout(late, LAST_MS).unref(); })]);
-if (waiting > 0) fail(new Error(`${waiting} lines are not sent`));
+if (waiting > 0) fail(new Error(`not sent yet, and given up: ${waiting}`));
 client.stop();
