@@ -17,7 +17,8 @@ use std::{
     sync::{Arc, mpsc},
 };
 
-use parlor::wiring::{self, Stores};
+use parlor::wiring;
+use parlor_actors::ports::Ports;
 use parlor_cluster::MemoryStore;
 use parlor_config::{AuthMode, Settings};
 use tempfile::TempDir;
@@ -76,18 +77,20 @@ impl Plan {
                 Store::Embedded => wiring::start(settings).await,
                 Store::Memory => {
                     let memory = MemoryStore::new();
-                    let stores = Stores {
+                    let over = |ports| Ports {
                         timeline: memory.clone(),
                         directory: memory,
+                        ..ports
                     };
-                    wiring::start_over(settings, stores).await
+                    wiring::start_through(settings, over).await
                 }
                 Store::Tail => {
-                    let stores = Stores {
+                    let over = |ports| Ports {
                         timeline: Arc::new(TailTimeline::default()),
                         directory: MemoryStore::new(),
+                        ..ports
                     };
-                    wiring::start_over(settings, stores).await
+                    wiring::start_through(settings, over).await
                 }
             }
             .unwrap();

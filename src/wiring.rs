@@ -44,7 +44,7 @@ use parlor_schema::{
     BootId, NodeId,
     frame::hello::WelcomeLimits,
     limits::{HELLOS_MAX, HISTORY_LIMIT_MAX},
-    port::{Clock, Directory, Ids, NodeInfo, Timeline},
+    port::{Clock, Ids, NodeInfo},
 };
 use rustls::ServerConfig;
 use tokio::sync::Semaphore;
@@ -230,45 +230,36 @@ fn node_id(settings: &Settings) -> NodeId {
         .expect("a filtered host name and a port are a name")
 }
 
-/// Where rooms are kept.
-pub struct Stores {
-    /// Their events.
-    pub timeline: Arc<dyn Timeline>,
-    /// Their projections, receipts and devices.
-    pub directory: Arc<dyn Directory>,
-}
-
 /// Starts a node on this thread's actix system, and listens.
 ///
 /// # Errors
 /// Names what is missing (WI-1).
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
-    let tls = tls::load(&settings.server)?;
-    let base = Base::join(&settings).await?;
-    let stores = Stores {
-        timeline: base.store.timeline(),
-        directory: base.store.directory(),
-    };
-    run(&settings, tls, base, stores)
+    start_through(settings, |ports| ports).await
 }
 
-/// Starts a node as [`start`] does, whose rooms are in `stores`; accounts stay in the store of the settings.
+/// Starts a node as [`start`] does, whose actors meet the outside through what `change` makes of the ports of the settings. Accounts, and
+/// the node's place among the others, stay where the settings say.
 ///
 /// # Errors
 /// Names what is missing (WI-1).
-pub async fn start_over(settings: Settings, stores: Stores) -> Result<Running, StartError> {
+pub async fn start_through(
+    settings: Settings,
+    change: impl FnOnce(Ports) -> Ports,
+) -> Result<Running, StartError> {
     let tls = tls::load(&settings.server)?;
-    run(&settings, tls, Base::join(&settings).await?, stores)
+    let base = Base::join(&settings).await?;
+    let ports = change(ports(&base));
+    run(&settings, tls, base, ports)
 }
 
 fn run(
     settings: &Settings,
     tls: Option<ServerConfig>,
     mut base: Base,
-    stores: Stores,
+    ports: Ports,
 ) -> Result<Running, StartError> {
     let metrics = base.metrics.clone();
-    let ports = ports(&base, stores);
     let sessions = Arc::new(Sessions::default());
     if let Some(registry) = base.cluster.sessions() {
         let (own, clock) = (base.node.clone(), base.clock.clone());
@@ -391,10 +382,10 @@ fn front(settings: &Settings, env: &RoomEnv, rooms: &Arc<Rooms>, quota: &SharedQ
 }
 
 /// Joins the outside, as the actors see it.
-fn ports(base: &Base, stores: Stores) -> Ports {
+fn ports(base: &Base) -> Ports {
     Ports {
-        timeline: stores.timeline,
-        directory: stores.directory,
+        timeline: base.store.timeline(),
+        directory: base.store.directory(),
         clock: base.clock.clone(),
         ids: base.ids.clone(),
         bus: base.cluster.bus(),

@@ -3,7 +3,7 @@
 
 use std::{
     fs::File,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     net::SocketAddr,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -48,10 +48,15 @@ impl Site {
 
     /// Starts what nodes need beside a store.
     pub(crate) fn on(cql: &str) -> Self {
+        Self::over(cql, RedisServer::start())
+    }
+
+    /// Makes the folder of nodes that have a store and a Redis.
+    pub(crate) fn over(cql: &str, redis: RedisServer) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("secret"), [b'a'; 64]).unwrap();
         Self {
-            redis: RedisServer::start(),
+            redis,
             cql: cql.to_owned(),
             keyspace: format!("parlor_test_{}", Uuid::now_v7().simple()),
             folder,
@@ -81,10 +86,14 @@ impl Site {
 
     /// Returns the command of a node with this name, its output piped.
     pub(crate) fn command(&self, name: &str) -> Command {
+        self.command_of(Command::new(env!("CARGO_BIN_EXE_parlor")), name)
+    }
+
+    /// Does the same for another program that becomes a node.
+    pub(crate) fn command_of(&self, mut command: Command, name: &str) -> Command {
         let path = |file: &str| self.folder.path().join(file);
         let mut log = File::options();
         let log = log.create(true).append(true).open(path("log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_parlor"));
         command
             .env("PARLOR__NODE__ID", name)
             .env("PARLOR__SERVER__LISTEN", "127.0.0.1:0")
@@ -122,11 +131,12 @@ impl Site {
         let mut child = command.spawn().unwrap();
         let stdout = child.stdout.take().unwrap();
         let first = tokio::task::spawn_blocking(move || {
-            let mut line = String::new();
-            BufReader::new(stdout).read_line(&mut line).map(|_| line)
+            let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+            lines.find(|line| line.contains("http://"))
         });
         let said = tokio::time::timeout(START_WITHIN, first).await;
-        let said = said.expect("the node starts in time").unwrap().unwrap();
+        let said = said.expect("the node starts in time").unwrap();
+        let said = said.unwrap_or_default();
         let address = said
             .split("http://")
             .nth(1)
@@ -166,6 +176,22 @@ impl Node {
     pub(crate) fn terminate(mut self) {
         self.signal("-TERM");
         assert!(self.child.wait().unwrap().success());
+    }
+
+    /// Writes a line to its standard input, where that is a pipe.
+    pub(crate) fn write(&mut self, line: &str) {
+        let input = self.child.stdin.as_mut().expect("its input is a pipe");
+        writeln!(input, "{line}").unwrap();
+    }
+
+    /// Returns the time of day that it says, in minutes.
+    pub(crate) async fn minute_of_day(&self) -> i64 {
+        let url = format!("http://{}/health/live", self.address);
+        let answer = reqwest::get(url).await.unwrap();
+        // As in `Sun, 06 Nov 1994 08:49:37 GMT`.
+        let date = answer.headers()["date"].to_str().unwrap();
+        let part = |at: std::ops::Range<usize>| date[at].parse::<i64>().unwrap();
+        60 * part(17..19) + part(20..22)
     }
 
     /// Waits until it has ended by itself; answers whether well.

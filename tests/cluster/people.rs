@@ -1,4 +1,5 @@
 //! What clients see of a room.
+#![allow(dead_code, reason = "each binary uses a part")]
 
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -7,7 +7,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use parlor_client::{Accounts, PhaseName, Stats};
 use parlor_schema::{MsgId, RoomId, UserId, frame::ClientFrame};
-use tokio::{sync::watch, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
 
 use crate::{
     checker::{self, Fault, History, Report},
@@ -19,6 +23,8 @@ use crate::{
 const ROOMS: usize = 5;
 /// Time for everything to settle after the last fault.
 const SETTLE_WITHIN: Duration = Duration::from_secs(60);
+/// The same of a crowd that may never settle.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
 
 /// How many there are.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +33,17 @@ pub(crate) struct Size {
     pub(crate) people: usize,
     /// Those of them who go in and out of the public room: the last.
     pub(crate) guests: usize,
+    /// Which crowd this is of those that the same servers meet: its people have names of their own.
+    pub(crate) crowd: u64,
+}
+
+/// How long the crowd is waited for at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Until all is answered and delivered.
+    Long,
+    /// A moment: what is broken on purpose may never come.
+    Short,
 }
 
 /// Frames without an answer, or faults that met some.
@@ -123,7 +140,7 @@ pub(crate) async fn gather(
 ) -> Vec<Person> {
     let accounts = Accounts::new(urls[0].clone()).unwrap();
     let names: Vec<UserId> = (0..size.people)
-        .map(|n| format!("p{n:02}").parse().unwrap())
+        .map(|n| format!("p{}-{n:02}", size.crowd).parse().unwrap())
         .collect();
     let mut people = Vec::new();
     for (n, user) in names.iter().enumerate() {
@@ -181,27 +198,34 @@ pub(crate) async fn gather(
 pub(crate) async fn judge(
     people: Vec<Person>,
     size: Size,
+    patience: Patience,
     last_words: impl Fn() -> String,
 ) -> Verdict {
     let mut history = History::default();
     let mut twice_made = Vec::new();
+    let settle_within = match patience {
+        Patience::Long => SETTLE_WITHIN,
+        Patience::Short => GIVE_UP_AFTER,
+    };
+    let end = Instant::now() + settle_within;
     for person in &people {
-        let settled = timeout(SETTLE_WITHIN, person.settled()).await;
+        let settled = timeout_at(end, person.settled()).await;
         assert!(
-            settled.is_ok(),
+            settled.is_ok() || patience == Patience::Short,
             "{} does not settle: {}",
             person.place.user,
             stuck(person, &last_words())
         );
     }
+    let end = Instant::now() + settle_within;
     for person in &people {
         person.client.wait_live().await.unwrap();
         // Who left positions out may never catch up; the checker says what is missing.
-        let within = match person.place.memory {
-            Memory::Kept => SETTLE_WITHIN,
-            Memory::Ahead | Memory::Forgotten => Duration::from_millis(200),
+        let end = match person.place.memory {
+            Memory::Kept => end,
+            Memory::Ahead | Memory::Forgotten => Instant::now() + Duration::from_millis(200),
         };
-        let _ = timeout(within, person.caught_up()).await;
+        let _ = timeout_at(end, person.caught_up()).await;
     }
     for person in &people {
         let user = &person.place.user;

@@ -133,6 +133,11 @@ impl Person {
         self.door = door.map(|room| (room, Door::Outside));
     }
 
+    /// Returns where to talk.
+    pub(crate) fn rooms(&self) -> &[RoomId] {
+        &self.rooms
+    }
+
     /// Lives until `stop` comes true.
     pub(crate) async fn live(mut self, mut stop: watch::Receiver<bool>) -> Self {
         let mut lost_since = None;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    crowd::{Crowd, Open, Size, Verdict, gather, judge},
+    crowd::{Crowd, Open, Patience, Size, Verdict, gather, judge},
     dice::{self, Dice},
     person::Memory,
     process::Site,
@@ -13,6 +13,7 @@ use crate::{
 const SIZE: Size = Size {
     people: 22,
     guests: 6,
+    crowd: 0,
 };
 
 /// What to do.
@@ -76,7 +77,10 @@ pub(crate) async fn run(plan: Plan) -> Outcome {
         }
         server.ready(&site).await;
     }
-    let verdict = judge(crowd.end().await, SIZE, || site.last_words()).await;
+    let verdict = judge(crowd.end().await, SIZE, Patience::Long, || {
+        site.last_words()
+    })
+    .await;
     dice::say(&format!(
         "rounds {}, kills with sends in flight {}, with rooms made, joined or left {}, kills while starting {young}, resent {}, {}",
         plan.rounds, hits.sends, hits.changes, verdict.stats.resent, verdict.report,

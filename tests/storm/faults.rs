@@ -1,13 +1,14 @@
 //! The faults: what each does, for how long, and what is there again when it is over.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use tokio::time::sleep;
 
 use crate::{
-    cassandra::Cassandra,
+    cluster::{CLOCK, Cluster, Far, NAMES, STEPS},
     dice::Dice,
-    node::{Node, Site},
+    proxy::Way,
+    seeded::Step,
 };
 
 /// What fails.
@@ -15,114 +16,113 @@ use crate::{
 pub(crate) enum Kind {
     /// A node is killed, and started again after a while.
     NodeKilled,
+    /// A node kills itself at a step of a send, and is started again at once.
+    NodeDies(Step),
     /// A node does nothing for less than it takes to be missed, then goes on.
     NodePaused,
     /// A node does nothing until the others have given it up, then goes on as if nothing had been.
     NodeExpired,
     /// Every node is told to leave and started again, one after the other.
     RollingRestart,
+    /// The clock of a node is an hour ahead, or behind.
+    ClockOff,
+    /// A node reaches everything but Redis.
+    CutFromRedis,
+    /// A node reaches everything but the store.
+    CutFromStore,
+    /// A node reaches the store and the keys of Redis, and no other node by channels or calls.
+    CutFromPeers,
     /// Redis is killed and comes back empty.
     RedisKilled,
     /// Redis keeps its connections and says nothing.
     RedisPaused,
     /// Redis ends the nodes' subscriptions, as it does when its output buffer is overrun.
     RedisCutsOff,
-    /// The store keeps its connections and says nothing: writes end unknown.
+    /// The store keeps its connections and says nothing: writes end unknown, and take effect late.
     StorePaused,
+    /// What is sent to the store never arrives: writes end unknown, and take no effect.
+    StoreSwallows,
+    /// The store answers, later than it is waited for: writes end unknown, and have taken effect.
+    StoreSlow,
+    /// One of three nodes of the store is killed, and comes back with what it has on disk.
+    StoreNodeKilled,
 }
 
-/// All of them, in turn.
-pub(crate) const KINDS: [Kind; 8] = [
+/// All that a store of one node allows, in turn.
+pub(crate) const KINDS: [Kind; 24] = [
     Kind::NodeKilled,
+    Kind::NodeDies(Step::BeforeAppend),
     Kind::RedisKilled,
-    Kind::NodePaused,
+    Kind::StoreSwallows,
+    Kind::NodeDies(Step::WhileAppending),
+    Kind::CutFromRedis,
     Kind::StorePaused,
+    Kind::NodeDies(Step::AfterAppend),
+    Kind::ClockOff,
+    Kind::NodePaused,
+    Kind::NodeDies(Step::BeforeTelling),
+    Kind::CutFromStore,
     Kind::RedisCutsOff,
+    Kind::NodeDies(Step::BeforeAnswer),
+    Kind::CutFromPeers,
+    Kind::NodeDies(Step::AfterAnswer),
+    Kind::StoreSlow,
+    Kind::NodeDies(Step::BeforeForward),
     Kind::NodeExpired,
+    Kind::NodeDies(Step::AfterForward),
     Kind::RedisPaused,
+    Kind::NodeDies(Step::Heard),
+    Kind::NodeDies(Step::BeforeAck),
     Kind::RollingRestart,
 ];
 
-/// Three nodes and what they share.
-pub(crate) struct Cluster {
-    /// What they share.
-    pub(crate) site: Site,
-    store: Cassandra,
-    nodes: Vec<Option<Node>>,
-    addresses: Vec<SocketAddr>,
-    settings: Vec<(&'static str, &'static str)>,
+/// Longer than the store is waited for, there and back.
+const LATE: Duration = Duration::from_millis(1_300);
+
+fn ms(dice: &mut Dice, from: u64, to: u64) -> Duration {
+    Duration::from_millis(dice.between(from, to))
 }
 
-const NAMES: [&str; 3] = ["one", "two", "three"];
-
 impl Cluster {
-    /// Starts everything, and waits until all see each other.
-    pub(crate) async fn start(
-        addresses: Vec<SocketAddr>,
-        settings: Vec<(&'static str, &'static str)>,
-    ) -> Self {
-        let store = tokio::task::spawn_blocking(|| Cassandra::start(1));
-        let store = store.await.unwrap();
-        let site = Site::on(&store.address());
-        let mut cluster = Self {
-            site,
-            store,
-            nodes: Vec::new(),
-            addresses,
-            settings,
-        };
-        for at in 0..NAMES.len() {
-            let node = cluster.begin(at).await;
-            cluster.nodes.push(Some(node));
-        }
-        for node in cluster.nodes.iter().flatten() {
-            node.sees(NAMES.len()).await;
-        }
-        cluster
-    }
-
-    /// Returns where clients connect.
-    pub(crate) fn urls(&self) -> Vec<String> {
-        let urls = self.addresses.iter();
-        urls.map(|address| format!("http://{address}")).collect()
-    }
-
-    async fn begin(&self, at: usize) -> Node {
-        let mut command = self.site.command(NAMES[at]);
-        command
-            .env("PARLOR__SERVER__LISTEN", self.addresses[at].to_string())
-            .env("PARLOR__STORAGE__CQL__REQUEST_TIMEOUT_MS", "2000")
-            .env("PARLOR__LIMITS__CONNECTIONS_PER_USER", "0")
-            .envs(self.settings.iter().copied());
-        self.site.launch(command).await
-    }
-
-    fn node(&self, at: usize) -> &Node {
-        self.nodes[at]
-            .as_ref()
-            .expect("invariant: it runs between faults")
-    }
-
     /// Has something fail, and mends it.
     pub(crate) async fn suffer(&mut self, kind: Kind, dice: &mut Dice) {
         let at = usize::try_from(dice.below(3)).expect("invariant: below three");
-        let ms = |dice: &mut Dice, from, to| Duration::from_millis(dice.between(from, to));
         match kind {
             Kind::NodeKilled => {
-                self.nodes[at].take().expect("invariant: it runs").kill();
+                self.take(at).kill();
                 sleep(ms(dice, 0, 2_500)).await;
-                self.nodes[at] = Some(self.begin(at).await);
+                self.start_again(at).await;
+            }
+            Kind::NodeDies(step) => {
+                self.dies_at(step).await;
+                self.start_again(STEPS).await;
             }
             Kind::NodePaused => self.pause(at, ms(dice, 200, 2_000)).await,
-            Kind::NodeExpired => self.pause(at, ms(dice, 11_000, 14_000)).await,
+            Kind::NodeExpired => self.pause(at, ms(dice, 7_000, 9_000)).await,
             Kind::RollingRestart => {
                 for at in 0..NAMES.len() {
-                    let node = self.nodes[at].take().expect("invariant: it runs");
+                    let node = self.take(at);
                     let left = tokio::task::spawn_blocking(|| node.terminate());
                     left.await.unwrap();
-                    self.nodes[at] = Some(self.begin(at).await);
+                    self.start_again(at).await;
                 }
             }
+            Kind::ClockOff => self.clock_off(dice).await,
+            Kind::CutFromRedis => self.cut(at, Far::Redis, ms(dice, 300, 7_000), dice).await,
+            Kind::CutFromStore => self.cut(at, Far::Store, ms(dice, 300, 4_500), dice).await,
+            Kind::CutFromPeers => {
+                self.channels(at, "resetchannels");
+                self.cut(at, Far::Peers, ms(dice, 300, 6_000), dice).await;
+                self.channels(at, "allchannels");
+            }
+            Kind::StoreNodeKilled => self.store_node_killed(at, dice).await,
+            _ => self.shared_fails(kind, dice).await,
+        }
+    }
+
+    /// Has fail what all nodes share.
+    async fn shared_fails(&mut self, kind: Kind, dice: &mut Dice) {
+        match kind {
             Kind::RedisKilled => {
                 self.site.redis.kill();
                 sleep(ms(dice, 200, 3_000)).await;
@@ -140,10 +140,27 @@ impl Cluster {
                 }
             }
             Kind::StorePaused => {
-                self.store.pause(0);
+                let store = self
+                    .store
+                    .as_ref()
+                    .expect("invariant: it is the cluster's own");
+                store.pause(0);
                 sleep(ms(dice, 500, 4_500)).await;
-                self.store.resume(0);
+                store.resume(0);
             }
+            Kind::StoreSwallows => {
+                self.turn_all(Far::Store, Way::Stalled);
+                sleep(ms(dice, 2_200, 3_500)).await;
+                self.turn_all(Far::Store, Way::Cut);
+                sleep(ms(dice, 0, 500)).await;
+                self.turn_all(Far::Store, Way::Open);
+            }
+            Kind::StoreSlow => {
+                self.turn_all(Far::Store, Way::Slow(LATE));
+                sleep(ms(dice, 2_500, 5_000)).await;
+                self.turn_all(Far::Store, Way::Open);
+            }
+            _ => unreachable!("{kind:?} is one node's"),
         }
     }
 
@@ -151,5 +168,42 @@ impl Cluster {
         self.node(at).pause();
         sleep(time).await;
         self.node(at).resume();
+    }
+
+    /// Cuts a node off: at once, or half open first and then cut, or half open only, so that what was sent arrives late.
+    async fn cut(&self, at: usize, far: Far, time: Duration, dice: &mut Dice) {
+        let (first, then) = match dice.below(3) {
+            0 => (Way::Cut, Way::Cut),
+            1 => (Way::Stalled, Way::Cut),
+            _ => (Way::Stalled, Way::Stalled),
+        };
+        self.turn(at, far, first);
+        sleep(time).await;
+        self.turn(at, far, then);
+        // Connections are cut before new ones are let through.
+        sleep(Duration::from_millis(20)).await;
+        self.turn(at, far, Way::Open);
+    }
+
+    async fn clock_off(&self, dice: &mut Dice) {
+        let offset = *dice.pick(&["+1h", "-1h"]);
+        self.set_clock(offset);
+        sleep(ms(dice, 3_000, 5_000)).await;
+        let (there, here) = (self.node(CLOCK), self.node(0));
+        let apart = there.minute_of_day().await - here.minute_of_day().await;
+        let apart = apart.rem_euclid(24 * 60);
+        let is_off = (59..=61).contains(&apart) || (23 * 60 - 1..=23 * 60 + 1).contains(&apart);
+        assert!(is_off, "{offset}: {apart} minutes");
+        self.set_clock("+0");
+    }
+
+    async fn store_node_killed(&mut self, at: usize, dice: &mut Dice) {
+        let store = self
+            .store
+            .as_mut()
+            .expect("invariant: it is the cluster's own");
+        store.kill(at);
+        sleep(ms(dice, 1_000, 5_000)).await;
+        tokio::task::block_in_place(|| store.revive(at));
     }
 }

@@ -17,10 +17,10 @@
 use std::{
     env,
     fs::{self, File},
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::OnceLock,
     thread,
     time::{Duration, Instant},
@@ -60,13 +60,17 @@ const OPENS: &[&str] = &[
     "jdk.compiler/com.sun.tools.javac",
 ];
 
-/// Starts the server, says its process id, and ends it when nobody holds the other end of the pipe any more.
+/// Starts the server, says its process id, starts it again for every line it reads, and ends it when nobody holds the other end of the
+/// pipe any more.
 const PARENT: &str = r#"
 folder=$1; shift
-"$@" >"$folder/log" 2>&1 </dev/null &
-server=$!
-echo "$server"
-read -r end
+while :; do
+    "$@" >"$folder/log" 2>&1 </dev/null &
+    server=$!
+    echo "$server"
+    read -r again || break
+    wait "$server" 2>/dev/null
+done
 kill -9 "$server" 2>/dev/null
 wait "$server" 2>/dev/null
 rm -rf "$folder"
@@ -97,6 +101,7 @@ struct Node {
     server: u32,
     /// Its standard input is the pipe; dropping it ends the server.
     parent: Child,
+    says: BufReader<ChildStdout>,
 }
 
 impl Cassandra {
@@ -160,9 +165,19 @@ impl Cassandra {
         self.signal(node, "-CONT");
     }
 
-    /// Kills a node; it does not come back.
+    /// Kills a node.
     pub(crate) fn kill(&self, node: usize) {
         self.signal(node, "-KILL");
+    }
+
+    /// Starts a node that was killed on what it has on disk, and waits until it sees the others.
+    pub(crate) fn revive(&mut self, node: usize) {
+        let port = self.port;
+        self.nodes[node].start_again(port);
+        let (revived, hosts) = (&self.nodes[node], self.nodes.iter().map(|node| &node.host));
+        for host in hosts.filter(|host| **host != revived.host) {
+            revived.wait_until_it_sees(host);
+        }
     }
 
     fn signal(&self, node: usize, signal: &str) {
@@ -191,18 +206,30 @@ impl Node {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        let mut said = BufReader::new(parent.stdout.take().unwrap());
-        said.read_line(&mut line).unwrap();
-        let node = Self {
+        let says = BufReader::new(parent.stdout.take().unwrap());
+        let mut node = Self {
             host: host.to_owned(),
             folder,
-            server: line.trim().parse().unwrap(),
+            server: 0,
             parent,
+            says,
         };
-        let address = (host, port);
-        node.wait_until("accepts clients", |_| TcpStream::connect(address).is_ok());
+        node.wait_until_it_runs(port);
         node
+    }
+
+    fn start_again(&mut self, port: u16) {
+        let input = self.parent.stdin.as_mut().expect("invariant: a pipe");
+        writeln!(input).unwrap();
+        self.wait_until_it_runs(port);
+    }
+
+    fn wait_until_it_runs(&mut self, port: u16) {
+        let mut line = String::new();
+        self.says.read_line(&mut line).unwrap();
+        self.server = line.trim().parse().unwrap();
+        let address = (self.host.as_str(), port);
+        self.wait_until("accepts clients", |_| TcpStream::connect(address).is_ok());
     }
 
     /// Waits until another node counts as up here.
@@ -348,10 +375,14 @@ fn settings(
     count: usize,
 ) -> String {
     let folder = folder.display();
-    let tokens = if count == 1 {
-        "allocate_tokens_for_local_replication_factor: 1"
+    // Of several nodes some are killed and come back, and must have what they acknowledged.
+    let (tokens, sync) = if count == 1 {
+        (
+            "allocate_tokens_for_local_replication_factor: 1",
+            "commitlog_sync: periodic\ncommitlog_sync_period: 10000ms",
+        )
     } else {
-        "auto_bootstrap: false"
+        ("auto_bootstrap: false", "commitlog_sync: batch")
     };
     format!(
         "cluster_name: parlor
@@ -363,8 +394,7 @@ commitlog_directory: {folder}/data/commitlog
 cdc_raw_directory: {folder}/data/cdc_raw
 saved_caches_directory: {folder}/data/saved_caches
 hints_directory: {folder}/data/hints
-commitlog_sync: periodic
-commitlog_sync_period: 10000ms
+{sync}
 disk_failure_policy: stop
 commit_failure_policy: stop
 listen_address: {host}
