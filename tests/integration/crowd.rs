@@ -3,7 +3,10 @@
 //! Owns the people of a scenario before and after; what happens to the servers meanwhile is the scenario's.
 #![allow(dead_code, reason = "each binary uses a part")]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use parlor_client::{Accounts, PhaseName, Stats};
 use parlor_schema::{MsgId, RoomId, UserId, frame::ClientFrame};
@@ -201,44 +204,24 @@ pub(crate) async fn judge(
     patience: Patience,
     last_words: impl Fn() -> String,
 ) -> Verdict {
+    settle(&people, patience, last_words).await;
     let mut history = History::default();
     let mut twice_made = Vec::new();
-    let settle_within = match patience {
-        Patience::Long => SETTLE_WITHIN,
-        Patience::Short => GIVE_UP_AFTER,
-    };
-    let end = Instant::now() + settle_within;
-    for person in &people {
-        let settled = timeout_at(end, person.settled()).await;
-        assert!(
-            settled.is_ok() || patience == Patience::Short,
-            "{} does not settle: {}",
-            person.place.user,
-            stuck(person, &last_words())
-        );
-    }
-    let end = Instant::now() + settle_within;
-    for person in &people {
-        person.client.wait_live().await.unwrap();
-        // Who left positions out may never catch up; the checker says what is missing.
-        let end = match person.place.memory {
-            Memory::Kept => end,
-            Memory::Ahead | Memory::Forgotten => Instant::now() + Duration::from_millis(200),
-        };
-        let _ = timeout_at(end, person.caught_up()).await;
-    }
     for person in &people {
         let user = &person.place.user;
-        let listed = person.rooms_now().await;
-        for room in &listed {
-            history.views.push(person.history(room.room_id).await);
+        let listed = answered(patience, person.rooms_now()).await;
+        for room in listed.iter().flatten() {
+            let view = answered(patience, person.history(room.room_id)).await;
+            history.views.extend(view);
         }
         let seen = person.account.seen();
         history.acked.extend(seen.acked(user));
         history.delivered.extend(seen.delivered(user));
-        for (name, rooms) in seen.made() {
+        let made = listed.as_ref().map_or_else(Vec::new, |_| seen.made());
+        for (name, rooms) in made {
             let there = listed
                 .iter()
+                .flatten()
                 .filter(|room| room.name.as_ref() == Some(&name))
                 .count();
             if there != 1 || rooms.len() != 1 {
@@ -247,14 +230,16 @@ pub(crate) async fn judge(
         }
     }
     // Who has left the public room reads it all the same: one's own keys are seen by oneself only.
-    let door = people[0].rooms_now().await;
-    let door = door
-        .iter()
-        .find(|room| room.public)
-        .expect("the public room")
-        .room_id;
+    let door = people[0].rooms().last().expect("the public room");
     for guest in &people[size.people - size.guests..] {
-        history.views.push(guest.history(door).await);
+        let view = answered(patience, guest.history(*door)).await;
+        history.views.extend(view);
+    }
+    if patience == Patience::Short {
+        // Of a room that nobody could read nothing is known.
+        let read: BTreeSet<RoomId> = history.views.iter().map(|view| view.room).collect();
+        history.acked.retain(|acked| read.contains(&acked.room));
+        history.delivered.retain(|given| read.contains(&given.room));
     }
     let mut report = checker::check(&history);
     for what in twice_made {
@@ -269,6 +254,48 @@ pub(crate) async fn judge(
         report,
         stats,
         wrong,
+    }
+}
+
+/// Waits until nobody waits for an answer, and everybody has been given what there is.
+///
+/// # Panics
+/// Somebody waits for ever, and nothing is broken that would let it be so.
+async fn settle(people: &[Person], patience: Patience, last_words: impl Fn() -> String) {
+    let within = match patience {
+        Patience::Long => SETTLE_WITHIN,
+        Patience::Short => GIVE_UP_AFTER,
+    };
+    let end = Instant::now() + within;
+    for person in people {
+        let settled = timeout_at(end, person.settled()).await;
+        assert!(
+            settled.is_ok() || patience == Patience::Short,
+            "{} does not settle: {}",
+            person.place.user,
+            stuck(person, &last_words())
+        );
+    }
+    let end = Instant::now() + within;
+    for person in people {
+        let live = answered(patience, person.client.wait_live()).await;
+        live.map_or(Ok(()), |live| live.map(drop)).unwrap();
+        // Who left positions out may never catch up; the checker says what is missing.
+        let end = match person.place.memory {
+            Memory::Kept => end,
+            Memory::Ahead | Memory::Forgotten => Instant::now() + Duration::from_millis(200),
+        };
+        let _ = timeout_at(end, person.caught_up()).await;
+    }
+}
+
+/// Waits for an answer; only a moment where it may never come.
+async fn answered<T>(patience: Patience, answer: impl Future<Output = T>) -> Option<T> {
+    match patience {
+        Patience::Long => Some(answer.await),
+        Patience::Short => timeout_at(Instant::now() + GIVE_UP_AFTER, answer)
+            .await
+            .ok(),
     }
 }
 

@@ -27,6 +27,8 @@ const FAULTS_OF_A_CROWD: u64 = 48;
 const ANSWERS: usize = 30;
 /// Time in which they must come.
 const RECOVERS_WITHIN: Duration = Duration::from_secs(90);
+/// The same where something is broken and they may never come.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(5);
 /// Crowds that may come until the rooms of one are spread over all nodes.
 const CROWDS_MAX: u64 = 20;
 
@@ -83,6 +85,14 @@ pub(crate) struct Outcome {
     times: BTreeMap<Kind, Vec<Times>>,
 }
 
+/// A fault that people met.
+struct Met {
+    hit: bool,
+    lasted: Duration,
+    /// None: they were not served in time.
+    served_after: Option<Duration>,
+}
+
 /// How long a fault was there, and how long it then took until people were served.
 #[derive(Clone, Copy)]
 struct Times {
@@ -91,6 +101,20 @@ struct Times {
 }
 
 impl Outcome {
+    /// # Panics
+    /// Nobody was served, and nothing was broken that would let it be so.
+    fn meets(&mut self, kind: Kind, met: &Met, patience: Patience) {
+        self.hits += u64::from(met.hit);
+        if let Some(served_after) = met.served_after {
+            self.times.entry(kind).or_default().push(Times {
+                lasted: met.lasted,
+                served_after,
+            });
+        } else {
+            assert_eq!(patience, Patience::Short, "nobody is served");
+        }
+    }
+
     fn take(&mut self, verdict: Verdict) {
         let Verdict {
             report,
@@ -150,14 +174,9 @@ pub(crate) async fn run(plan: Plan) -> Outcome {
         let end = plan.faults.min(fault + FAULTS_OF_A_CROWD);
         while fault < end {
             let at = usize::try_from(fault).expect("invariant: few") % plan.kinds.len();
-            meet(
-                &mut cluster,
-                &crowd,
-                plan.kinds[at],
-                &mut outcome,
-                &mut dice,
-            )
-            .await;
+            let kind = plan.kinds[at];
+            let met = meet(&mut cluster, &crowd, (kind, plan.patience), &mut dice).await;
+            outcome.meets(kind, &met, plan.patience);
             fault += 1;
         }
         sleep(plan.calm).await;
@@ -206,31 +225,35 @@ async fn come(
 async fn meet(
     cluster: &mut Cluster,
     crowd: &Crowd,
-    kind: Kind,
-    outcome: &mut Outcome,
+    (kind, patience): (Kind, Patience),
     dice: &mut Dice,
-) {
-    sleep(Duration::from_millis(dice.between(200, 1_000))).await;
+) -> Met {
+    sleep(Duration::from_millis(dice.between(100, 500))).await;
     let Open { sends, changes } = crowd.open();
-    outcome.hits += u64::from(sends + changes > 0);
     println!("{kind:?} meets {sends} messages and {changes} changes");
     let began = Instant::now();
     cluster.suffer(kind, dice).await;
     let lasted = began.elapsed();
     println!("{kind:?} lasted {lasted:.0?}");
-    let served_after = served(crowd).await;
-    outcome.times.entry(kind).or_default().push(Times {
+    Met {
+        hit: sends + changes > 0,
         lasted,
-        served_after,
-    });
+        served_after: served(crowd, patience).await,
+    }
 }
 
-/// Waits until people are served again; answers how long it took.
-async fn served(crowd: &Crowd) -> Duration {
+/// Waits until people are served again; answers how long it took, or nothing where they are not in time.
+async fn served(crowd: &Crowd, patience: Patience) -> Option<Duration> {
+    let within = match patience {
+        Patience::Long => RECOVERS_WITHIN,
+        Patience::Short => GIVE_UP_AFTER,
+    };
     let (began, before) = (Instant::now(), crowd.answered());
     while crowd.answered() < before + ANSWERS {
-        assert!(began.elapsed() < RECOVERS_WITHIN, "nobody is served");
+        if began.elapsed() > within {
+            return None;
+        }
         sleep(Duration::from_millis(10)).await;
     }
-    began.elapsed()
+    Some(began.elapsed())
 }
