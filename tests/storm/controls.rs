@@ -57,7 +57,9 @@ async fn without_dedupe_it_finds_duplicates() {
 async fn with_the_window_unread_it_finds_duplicates() {
     let plan = Plan {
         patience: Patience::Long,
-        ..broken(Bug::WindowUnread, &[Kind::NodeKilled, Kind::NodeKilled])
+        // Time to ask again what was answered before.
+        calm: Duration::from_secs(2),
+        ..broken(Bug::WindowUnread, &[Kind::NodeKilled, Kind::RollingRestart])
     };
     finds(plan, &[Fault::Duplicate]).await;
 }
