@@ -1,7 +1,9 @@
 //! `parlor send` and `parlor tail`: a client at the command line.
 
+use std::io::{ErrorKind, Write};
+
 use clap::Args;
-use parlor_client::{Client, ClientBuilder, Notice};
+use parlor_client::{Client, ClientBuilder, Notice, Pending, PhaseName, RequestError};
 use parlor_schema::{
     RoomId, Seq,
     frame::{
@@ -25,12 +27,10 @@ struct Connection {
 }
 
 impl Connection {
-    fn start(&self) -> anyhow::Result<Client> {
-        let builder = ClientBuilder::new(&self.url)
+    fn builder(&self) -> ClientBuilder {
+        ClientBuilder::new(&self.url)
             .token(self.token.clone())
             .rooms(RoomsWanted::Word(RoomsWord::None))
-            .attempts_max(5);
-        Ok(builder.start()?)
     }
 }
 
@@ -68,7 +68,7 @@ impl SendCommand {
     /// Sends, and prints the position.
     pub(super) fn run(self) -> anyhow::Result<()> {
         block_on(async {
-            let client = self.connection.start()?;
+            let client = self.connection.builder().attempts_max(5).start()?;
             let notices = client.clone();
             tokio::spawn(async move { while notices.next().await.is_some() {} });
             let ack = client.send(self.room, MessageBody::text(self.text)).await?;
@@ -80,39 +80,101 @@ impl SendCommand {
 }
 
 impl TailCommand {
-    /// Prints events until the connection is refused or the process is told to stop.
+    /// Prints events until the server refuses or the process is told to stop; while nobody answers, it waits.
     pub(super) fn run(self) -> anyhow::Result<()> {
         block_on(async {
-            let client = self.connection.start()?;
-            let subscribe = RoomSubscribe {
-                room_id: self.room,
-                after: self.after.map(Seq::new),
-                mode: None,
-            };
-            let mut asked = false;
-            while let Some(notice) = client.next().await {
-                match notice {
-                    Notice::Connected(_) if !asked => {
-                        asked = true;
-                        let reply = client.request::<SubscribedAck>(ClientFrame::RoomSubscribe(
-                            subscribe.clone(),
-                        ));
-                        tokio::spawn(async move {
-                            if let Err(error) = reply.await {
-                                eprintln!("parlor: {error}");
-                                std::process::exit(1);
-                            }
-                        });
+            let client = self.connection.builder().start()?;
+            let (mut asked, mut is_subscribed) = (None, false);
+            let (mut phase, mut waiting) = (client.phase(), Waiting::No);
+            loop {
+                tokio::select! {
+                    biased;
+                    // Before the notices: a lost connection fails this first, and the next one asks again.
+                    reply = answer(&mut asked) => {
+                        asked = None;
+                        match reply {
+                            Ok(_) => is_subscribed = true,
+                            Err(RequestError::Disconnected) => {}
+                            Err(error) => return Err(error.into()),
+                        }
                     }
-                    Notice::Event(event) => println!("{}", serde_json::to_string(&event.payload)?),
-                    Notice::Gap(gap) => {
-                        eprintln!("parlor: {} to {} are not kept", gap.from, gap.to)
+                    notice = client.next() => match notice {
+                        None => return Ok(()),
+                        Some(Notice::Connected(_)) if !is_subscribed => {
+                            asked = Some(client.request(self.subscribe()));
+                        }
+                        Some(notice) => if print(notice)? == Reader::Gone { return Ok(()) },
+                    },
+                    Some(next) = client.phase_after(phase) => {
+                        phase = next;
+                        waiting.told(&client, phase);
                     }
-                    Notice::Stopped(reason) => anyhow::bail!("{reason}"),
-                    _ => {}
                 }
             }
-            Ok(())
         })
+    }
+
+    fn subscribe(&self) -> ClientFrame {
+        ClientFrame::RoomSubscribe(RoomSubscribe {
+            room_id: self.room,
+            after: self.after.map(Seq::new),
+            mode: None,
+        })
+    }
+}
+
+/// Whether somebody reads what is printed.
+#[derive(PartialEq, Eq)]
+enum Reader {
+    There,
+    Gone,
+}
+
+/// Prints what a notice says, if it says something.
+fn print(notice: Notice) -> anyhow::Result<Reader> {
+    match notice {
+        Notice::Event(event) => {
+            let line = serde_json::to_string(&event.payload)?;
+            match writeln!(std::io::stdout(), "{line}") {
+                // `head` has seen enough.
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(Reader::Gone),
+                written => written?,
+            }
+        }
+        Notice::Gap(gap) => eprintln!("parlor: {} to {} are not kept", gap.from, gap.to),
+        Notice::Stopped(reason) => anyhow::bail!("{reason}"),
+        _ => {}
+    }
+    Ok(Reader::There)
+}
+
+async fn answer(asked: &mut Option<Pending<SubscribedAck>>) -> Result<SubscribedAck, RequestError> {
+    match asked {
+        Some(pending) => pending.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether somebody at the terminal was told that there is no connection.
+enum Waiting {
+    No,
+    Said,
+}
+
+impl Waiting {
+    /// Says it once, and once more when it is over.
+    fn told(&mut self, client: &Client, phase: PhaseName) {
+        match (&self, phase) {
+            (Self::No, PhaseName::Backoff) => {
+                let why = client.last_failure().unwrap_or_default();
+                eprintln!("parlor: no connection ({why}); waiting for the server, Ctrl-C ends it");
+                *self = Self::Said;
+            }
+            (Self::Said, PhaseName::Live) => {
+                eprintln!("parlor: connected");
+                *self = Self::No;
+            }
+            _ => {}
+        }
     }
 }

@@ -158,6 +158,7 @@ pub(crate) async fn gather(
                 .collect(),
             friend: names[(n + 7) % size.people].clone(),
             memory,
+            wait_max: None,
         };
         let person = Person::open(place, dice.fork());
         person.client.wait_live().await.unwrap();

@@ -59,6 +59,8 @@ pub(crate) struct Place {
     pub(crate) friend: UserId,
     /// What is remembered when the application opens again.
     pub(crate) memory: Memory,
+    /// Longest wait before an attempt to connect; absent: the client's own.
+    pub(crate) wait_max: Option<Duration>,
 }
 
 /// Somebody's account, and who waits for it to change.
@@ -404,7 +406,11 @@ pub(crate) fn room_of(name: String, members: Vec<UserId>, public: Option<bool>) 
 fn builder(place: &Place, reopened: u64) -> ClientBuilder {
     let urls = place.urls.len() as u64;
     let at = usize::try_from(reopened % urls).expect("invariant: below a length");
-    ClientBuilder::new(place.urls[at].as_str()).token(place.token.as_str())
+    let builder = ClientBuilder::new(place.urls[at].as_str()).token(place.token.as_str());
+    match place.wait_max {
+        Some(wait) => builder.wait_max(wait),
+        None => builder,
+    }
 }
 
 fn read(client: Client, account: Arc<Account>) -> JoinHandle<()> {

@@ -1,6 +1,6 @@
 //! How a client is put together.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use parlor_schema::{
     DeviceId, RoomId, Seq,
@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::http::{self, Uri};
 
 use crate::{
     Client, StaticToken, TokenSource,
-    state::{Entry, NotTaken, OutboxLimits, Settings},
+    state::{Entry, NotTaken, OutboxLimits, Settings, WAIT_MAX},
 };
 
 /// Entries in the outbox, unless told otherwise.
@@ -70,6 +70,7 @@ impl ClientBuilder {
                 },
                 requests_max: REQUESTS_MAX,
                 attempts_max: None,
+                wait_max: WAIT_MAX,
             },
             restored: Vec::new(),
             notices_bound: NOTICES_BOUND,
@@ -177,6 +178,16 @@ impl ClientBuilder {
     #[must_use]
     pub fn attempts_max(mut self, attempts: u32) -> Self {
         self.settings.attempts_max = Some(attempts);
+        self
+    }
+
+    /// Bounds the wait before an attempt; default 30 s. A server that names a longer one is obeyed.
+    ///
+    /// Waits are drawn from nothing up to 100 ms, doubling with each failure up to this bound. Where thousands of clients may come back at
+    /// once, it is not to be lowered.
+    #[must_use]
+    pub fn wait_max(mut self, wait: Duration) -> Self {
+        self.settings.wait_max = wait;
         self
     }
 

@@ -305,6 +305,16 @@ impl Client {
         }
     }
 
+    /// Waits until the connection stands elsewhere than `known`, and returns where; `None` once the client has ended.
+    ///
+    /// Ordering: phases that come and go while nobody waits are left out.
+    /// Cancellation: nothing is lost.
+    pub async fn phase_after(&self, known: PhaseName) -> Option<PhaseName> {
+        let mut phase = self.inner.phase.clone();
+        let changed = phase.wait_for(|phase| *phase != known).await;
+        changed.ok().map(|phase| *phase)
+    }
+
     /// Returns where the connection stands.
     #[must_use]
     pub fn phase(&self) -> PhaseName {

@@ -37,6 +37,7 @@
 //!     outbox: OutboxLimits { bound: 100, window: 1, refusals_max: u32::MAX },
 //!     requests_max: 10,
 //!     attempts_max: None,
+//!     wait_max: Duration::from_secs(30),
 //! };
 //! let mut state = State::new(settings, 1);
 //! let at = Duration::from_millis;
@@ -74,7 +75,7 @@ use parlor_schema::{
 use rand::{SeedableRng, rngs::StdRng};
 
 pub use self::{
-    backoff::Backoff,
+    backoff::{Backoff, WAIT_MAX},
     outbox::{Due, Entry, NotTaken, Origin, Outbox, OutboxLimits, Refused},
     positions::{Positions, Verdict},
     requests::{Purpose, Requests},
@@ -108,6 +109,8 @@ pub struct Settings {
     pub requests_max: usize,
     /// Failed attempts in a row after which the client stops; absent: never.
     pub attempts_max: Option<u32>,
+    /// Longest wait before an attempt, unless the server asks for a longer one.
+    pub wait_max: Duration,
 }
 
 /// Why a socket did not open.

@@ -294,7 +294,10 @@ impl State {
     fn back_off(&mut self, now: Duration, why: String, least: Duration) {
         self.last_failure = Some(why.clone());
         self.fail_requests();
-        let wait = self.backoff.next(&mut self.rng).max(least);
+        let wait = self
+            .backoff
+            .next(&mut self.rng, self.settings.wait_max)
+            .max(least);
         if self
             .settings
             .attempts_max

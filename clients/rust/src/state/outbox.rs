@@ -15,7 +15,7 @@ use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::Backoff;
+use super::{Backoff, WAIT_MAX};
 use crate::frame;
 
 /// One frame of the outbox, fit to be kept on a disk.
@@ -205,7 +205,7 @@ impl Outbox {
     ) -> Option<Refused> {
         let refusals_max = self.limits.refusals_max;
         let slot = self.slot(msg_id)?;
-        let jitter = slot.refusals.next(rng);
+        let jitter = slot.refusals.next(rng, WAIT_MAX);
         if !refusal.code.is_temporary() || slot.refusals.failed() > refusals_max {
             return self.remove(msg_id).map(Refused::Gone);
         }

@@ -21,6 +21,7 @@ fn settings() -> Settings {
         },
         requests_max: 4,
         attempts_max: None,
+        wait_max: Duration::from_secs(30),
     }
 }
 
