@@ -114,7 +114,11 @@ test('a hidden page counts in its title and shows a notification', async () => {
     globalThis.shown = [];
     globalThis.Notification = class {
       static permission = 'granted';
-      constructor(title, { body }) { globalThis.shown.push(`${title}: ${body}`); }
+      constructor(title, { body }) {
+        globalThis.shown.push(`${title}: ${body}`);
+        globalThis.latest = this;
+      }
+
       close() {}
     };
   });
@@ -124,6 +128,9 @@ test('a hidden page counts in its title and shows a notification', async () => {
   await ben.say('Look at **this**');
   await until(async () => (await page.evaluate(() => globalThis.shown)).includes('ben in Harbour: Look at this'), 'a notification');
   await until(async () => (await page.title()).startsWith('(1)'), 'the count in the title');
+  await ana.starts({ name: 'Away from it' });
+  await page.evaluate(() => globalThis.latest.onclick());
+  await ana.inRoom('Harbour');
 });
 
 test('the browsers had nothing to report', () => it.content());

@@ -98,7 +98,9 @@ test('on a phone one thing is shown at a time, and nothing is wider than the scr
     assert.ok(over <= 0, `${what} is ${over} px too wide`);
   };
   await narrow('the list');
-  await cleo.at('new-room').tap();
+  await cleo.page.getByRole('button', { name: 'Look around' }).tap();
+  await cleo.at('close').tap();
+  await cleo.page.getByRole('button', { name: 'Start a room' }).tap();
   await narrow('the dialog');
   await cleo.at('close').tap();
   await cleo.starts({ name: 'Pocket', members: 'ben' });
@@ -123,12 +125,19 @@ test('the colours follow the system, or what was chosen', async () => {
   await ben.page.emulateMedia({ colorScheme: 'light' });
   const light = await ground();
   await ben.page.emulateMedia({ colorScheme: 'dark' });
-  assert.notEqual(await ground(), light);
+  const dark = await ground();
+  assert.notEqual(dark, light);
   await ben.at('me-menu').click();
   await ben.at('theme').getByText('Light').click();
   assert.equal(await ground(), light);
   await ben.page.reload();
   await ben.online();
+  assert.equal(await ground(), light);
+  await ben.page.emulateMedia({ colorScheme: 'light' });
+  await ben.at('me-menu').click();
+  await ben.at('theme').getByText('Dark').click();
+  assert.equal(await ground(), dark);
+  await ben.at('theme').getByText('As the system').click();
   assert.equal(await ground(), light);
 });
 

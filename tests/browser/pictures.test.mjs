@@ -11,6 +11,7 @@ import { after, before, test } from 'node:test';
 import { Person, PASSWORD, launch } from './support/people.mjs';
 import { Server } from './support/server.mjs';
 import { tell } from './support/story.mjs';
+import { RECONNECT_MS } from './support/wait.mjs';
 
 const PICTURES = process.env.PARLOR_PICTURES;
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -49,8 +50,8 @@ after(async () => {
 const findings = [];
 
 /** Notes what a person who hears, or sees little, would stumble over. */
-async function axe(person, view) {
-  const { violations } = await person.page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
+async function axe(page, view) {
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
   const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
   const words = serious.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 3).map(({ html, failureSummary }) => `${html} (${failureSummary})`).join('; ')}`);
   findings.push(...words.map((text) => `${view}: ${text}`));
@@ -59,15 +60,16 @@ async function axe(person, view) {
 for (const [size, { touch, ...viewport }] of Object.entries(SIZES)) {
   for (const colorScheme of ['light', 'dark']) {
     test(`every view, ${size} and ${colorScheme}`, async () => {
-      const mira = await Person.arrive(browser, 'mira', server.page, { viewport, colorScheme, hasTouch: touch ?? false, deviceScaleFactor: Number(process.env.PARLOR_PICTURES_SCALE ?? 1) });
+      const options = { viewport, colorScheme, hasTouch: touch ?? false, deviceScaleFactor: Number(process.env.PARLOR_PICTURES_SCALE ?? 1) };
+      const mira = await Person.arrive(browser, 'mira', server.page, options);
       await mira.page.addInitScript(AXE);
       await mira.page.addInitScript((kept) => localStorage.setItem('parlor.receipts/mira', kept), receipts);
-      const view = async (name) => {
-        await mira.page.evaluate(() => Promise.all(document.getAnimations().filter((one) => one.effect.getTiming().iterations !== Infinity).map((one) => one.finished.catch(() => {}))));
-        await axe(mira, `${name}, ${size}, ${colorScheme}`);
+      const view = async (name, { page } = mira) => {
+        await page.evaluate(() => Promise.all(document.getAnimations().filter((one) => one.effect.getTiming().iterations !== Infinity).map((one) => one.finished.catch(() => {}))));
+        await axe(page, `${name}, ${size}, ${colorScheme}`);
         if (!PICTURES) return;
         await mkdir(PICTURES, { recursive: true });
-        await mira.page.screenshot({ path: join(PICTURES, `${name}-${size}-${colorScheme}.png`) });
+        await page.screenshot({ path: join(PICTURES, `${name}-${size}-${colorScheme}.png`) });
       };
       await mira.page.goto(server.page);
       await mira.at('auth').waitFor();
@@ -103,12 +105,22 @@ for (const [size, { touch, ...viewport }] of Object.entries(SIZES)) {
       await mira.at('close').click();
       await mira.opens('Leo');
       await mira.sees('Did you find the spare key?', 'sent', 'delivered', 'read');
+      const nora = await Person.arrive(browser, `nora-${size}-${colorScheme}`, server.page, options);
+      await nora.page.addInitScript(AXE);
+      await nora.page.goto(server.page);
+      await nora.at('auth-mode').click();
+      await view('sign-up', nora);
+      await nora.signUp('Nora Lind');
+      await nora.page.getByText(/Welcome to Parlor|No rooms yet/).filter({ visible: true }).first().waitFor();
+      await view('welcome', nora);
+      await nora.page.context().close();
+      nora.content();
+      mira.outage = true;
       await mira.page.context().setOffline(true);
-      await mira.page.evaluate(() => { WebSocket.prototype.send = () => {}; });
+      await mira.at('banner').waitFor({ timeout: RECONNECT_MS });
       await mira.say('Good. I come by at six');
       await mira.sees('Good. I come by at six', 'pending');
       await view('direct-pending');
-      mira.outage = true;
       await mira.page.context().close();
       mira.content();
     });

@@ -392,7 +392,11 @@ export class Session {
         const { events } = await this.client.request('history.get', { room_id: room.id, limit: 5 });
         room.last ??= events.findLast((event): event is MessageEvent => event.type === 'message');
         const newest = events.at(-1);
-        if (newest) room.activity = Math.max(room.activity, Date.parse(newest.payload.sent_at) || 0);
+        if (newest) {
+          room.activity = Math.max(room.activity, Date.parse(newest.payload.sent_at) || 0);
+          // What came while no page was open is here now: its senders see that.
+          if (room.unread > 0) this.client.delivered(room.id, newest.payload.seq);
+        }
         this.painter.soon(this.listed);
       }
     };
@@ -430,7 +434,7 @@ export class Session {
         if (!room.inexact) continue;
         this.client.request('room.get', { room_id: room.id }).then(({ room: info }) => {
           room.count(info);
-                this.painter.soon(this.listed);
+          this.painter.soon(this.listed);
         }, () => undefined);
       }
     }, ASK_COUNTS_MS);

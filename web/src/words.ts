@@ -76,6 +76,11 @@ export function typingOf(users: readonly UserId[], nameOf: NameOf): string {
   return users.length === 2 ? `${one} and ${two} are typing` : 'Several people are typing';
 }
 
+/** How present somebody is. */
+export const PRESENCE: Readonly<Record<'online' | 'away' | 'dnd' | 'offline', string>> = {
+  online: 'Online', away: 'Away', dnd: 'Does not want to be disturbed', offline: 'Offline',
+};
+
 /** “Ana, Ben and 3 others”. */
 export function listOf(users: readonly UserId[], nameOf: NameOf): string {
   const names = users.slice(0, 3).map(nameOf);
@@ -84,7 +89,7 @@ export function listOf(users: readonly UserId[], nameOf: NameOf): string {
   return names.length > 1 ? `${names.slice(0, -1).join(', ')} and ${names.at(-1)}` : names.join('');
 }
 
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
+const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
 const DATE = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'long', year: 'numeric' });
 const SHORT = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
@@ -115,8 +120,8 @@ export function shortTime(at_ms: number, now_ms: number): string {
   return now_ms - at_ms < 6 * DAY_MS ? WEEKDAY.format(at_ms) : SHORT.format(at_ms);
 }
 
-/** “last seen 14:02”, beside a person who is not there. */
+/** “Last seen 14:02”, beside a person who is not there. */
 export function lastSeen(at_ms: number, now_ms: number): string {
-  if (dayKey(at_ms) === dayKey(now_ms)) return `last seen ${CLOCK.format(at_ms)}`;
-  return `last seen ${shortTime(at_ms, now_ms)}`;
+  if (dayKey(at_ms) === dayKey(now_ms)) return `Last seen ${CLOCK.format(at_ms)}`;
+  return `Last seen ${shortTime(at_ms, now_ms)}`;
 }

@@ -11,7 +11,7 @@ import { Banner, Conversation } from './conversation.js';
 import { Details } from './details.js';
 import { Browse, NewRoom, Settings } from './dialogs.js';
 import { goNowhere, goTo, routed } from '../route.js';
-import { Sidebar } from './sidebar.js';
+import { Beginning, Sidebar } from './sidebar.js';
 
 /** Which dialog is open. */
 export type Opened = 'new' | 'browse' | 'settings';
@@ -94,7 +94,7 @@ function Blank({ session, show }: { session: Session; show: (what: Opened) => vo
             <img src="/assets/icon.svg" alt="" width="56" height="56" />
             <h1>Welcome to Parlor</h1>
             <p class="soft">Start a room and bring people in, or see which public ones there are.</p>
-            <div class="actions centre"><button type="button" onClick={() => show('browse')}>Look around</button><button type="button" class="primary" onClick={() => show('new')}>Start a room</button></div>
+            <Beginning show={show} />
           </>
         )}
       </div>

@@ -5,7 +5,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Session } from '../session.js';
 import { previewOf } from '../session.js';
 import type { Room } from '../state/room.js';
-import { lastSeen, titleOf, typingOf } from '../words.js';
+import { PRESENCE, lastSeen, titleOf, typingOf } from '../words.js';
 import { Composer } from './composer.js';
 import { Avatar, Icon, Person, Unseen } from './parts.js';
 import { goTo } from '../route.js';
@@ -49,8 +49,8 @@ function aboutOf(session: Session, { info, members }: Room): string {
   if (info.peer) {
     const presence = session.people.presence(info.peer);
     if (!presence) return `@${info.peer}`;
-    if (presence.status === 'offline') return presence.last_seen ? lastSeen(Date.parse(presence.last_seen), Date.now()) : 'offline';
-    return presence.text ?? (presence.status === 'dnd' ? 'do not disturb' : presence.status);
+    if (presence.status === 'offline' && presence.last_seen) return lastSeen(Date.parse(presence.last_seen), Date.now());
+    return presence.text ?? PRESENCE[presence.status];
   }
   const count = members ? `${members.size} ${members.size === 1 ? 'member' : 'members'}` : '';
   return [info.topic, count, info.public ? 'public' : ''].filter(Boolean).join(' · ');

@@ -6,7 +6,7 @@ import { useState } from 'preact/hooks';
 import type { Session } from '../session.js';
 import { byRank, mayGive, mayModerate, rightsIn } from '../state/rights.js';
 import type { Room } from '../state/room.js';
-import { lastSeen, titleOf, troubleOf } from '../words.js';
+import { PRESENCE, lastSeen, titleOf, troubleOf } from '../words.js';
 import { Avatar, Icon, Menu, Person, Toggle, type MenuItem } from './parts.js';
 import { goTo } from '../route.js';
 
@@ -45,8 +45,7 @@ export function Details({ session, room, close }: { session: Session; room: Room
 function Peer({ session, user }: { session: Session; user: string }) {
   const presence = session.people.presence(user);
   if (!presence) return null;
-  const words = { online: 'Online', away: 'Away', dnd: 'Does not want to be disturbed', offline: 'Offline' }[presence.status];
-  return <p class="soft centre">{presence.status === 'offline' && presence.last_seen ? lastSeen(Date.parse(presence.last_seen), Date.now()) : words}</p>;
+  return <p class="soft centre">{presence.status === 'offline' && presence.last_seen ? lastSeen(Date.parse(presence.last_seen), Date.now()) : PRESENCE[presence.status]}</p>;
 }
 
 function About({ session, room }: { session: Session; room: Room }) {

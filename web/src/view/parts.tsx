@@ -46,14 +46,15 @@ export function toneOf(id: string): string {
   return `tone-${hash % 8}`;
 }
 
-function initials(name: string): string {
+/** The first letters of a name; one where there is no place for two. */
+function initials(name: string, most: number): string {
   const words = name.split(/[\s._:@-]+/).filter(Boolean);
-  const letters = words.length > 1 ? [words[0], words[1]] : [name];
+  const letters = words.length > 1 ? words.slice(0, most) : [name];
   return letters.map((word) => [...word ?? ''][0] ?? '').join('').toUpperCase();
 }
 
 export function Avatar({ id, name, size = 'medium', square = false }: { id: string; name: string; size?: 'tiny' | 'small' | 'medium' | 'large'; square?: boolean }) {
-  return <span class={`avatar ${toneOf(id)} ${size} ${square ? 'square' : ''}`} aria-hidden="true">{initials(name)}</span>;
+  return <span class={`avatar ${toneOf(id)} ${size} ${square ? 'square' : ''}`} aria-hidden="true">{initials(name, size === 'tiny' ? 1 : 2)}</span>;
 }
 
 /** A person's picture with a dot that tells whether they are there. */

@@ -64,10 +64,23 @@ export function Sidebar({ session, show }: { session: Session; show: (what: Open
           ))}
         </ul>
         {session.ready.value && rooms.length === 0 && (
-          <p class="empty">{words === '' ? 'No rooms yet. Start one, or look around in the public ones.' : 'No room is called that.'}</p>
+          <div class="empty">
+            <p>{words === '' ? 'No rooms yet. Start one, or look around in the public ones.' : 'No room is called that.'}</p>
+            {words === '' && <Beginning show={show} />}
+          </div>
         )}
       </nav>
     </aside>
+  );
+}
+
+/** What one who is in no room may do first. */
+export function Beginning({ show }: { show: (what: Opened) => void }) {
+  return (
+    <div class="actions centre beginnings">
+      <button type="button" onClick={() => show('browse')}>Look around</button>
+      <button type="button" class="primary" onClick={() => show('new')}>Start a room</button>
+    </div>
   );
 }
 
