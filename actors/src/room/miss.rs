@@ -91,18 +91,12 @@ impl Room {
                 )
             ),
         };
-        (is_refused && !self.is_alone()) || self.missed.holds(user)
-    }
-
-    /// Tells whether nobody else appends. Alone there is nobody who could have let somebody in; a bus that is deaf may hide who is there.
-    fn is_alone(&self) -> bool {
-        let ports = &self.env.ports;
-        ports.peers().is_empty() && ports.bus.is_hearing()
+        (is_refused && !self.env.ports.is_alone()) || self.missed.holds(user)
     }
 
     /// Tells whether a frame that comes now may be answered, without an append, on what is known here.
     pub(super) fn knowledge(&self) -> Knowledge {
-        if self.missed.stage == Stage::Sure || self.is_alone() {
+        if self.missed.stage == Stage::Sure || self.env.ports.is_alone() {
             Knowledge::Enough
         } else {
             Knowledge::Wanting
