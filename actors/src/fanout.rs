@@ -1,4 +1,5 @@
-//! The fan-out of one thread: a room sends one message per thread and batch, and this hands it to every session there.
+//! The fan-out of one thread: a room sends one message per thread and batch, and this hands it to every session there. A room of the same thread
+//! calls it.
 //!
 //! Owns the thread's list of subscriptions by room, the interest told to rooms, and the wheel that ticks every line.
 //! Its mailbox holds [`MAILBOX`] deliveries; when full, the room owes the thread a nudge and its sessions read the log.
@@ -116,6 +117,21 @@ impl Fanout {
             *local = Some(fanout.clone());
             fanout
         })
+    }
+
+    /// Returns this thread's fan-out, where `worker` is its name.
+    #[must_use]
+    pub(crate) fn here(worker: WorkerId) -> Option<Rc<Self>> {
+        LOCAL.with_borrow(|local| local.clone().filter(|fanout| fanout.id == worker))
+    }
+
+    /// Hands what a room says to the sessions here.
+    pub(crate) fn deliver(&self, what: &Deliver) {
+        match what {
+            Deliver::Events(batch) => self.events(batch),
+            Deliver::Nudge(room, head) => self.nudge(*room, *head),
+            Deliver::Ephemeral(ephemeral) => self.ephemeral(ephemeral),
+        }
     }
 
     /// Returns the thread's account of bytes that wait.
@@ -393,10 +409,6 @@ impl Handler<Deliver> for FanoutActor {
     type Result = ();
 
     fn handle(&mut self, message: Deliver, _: &mut Self::Context) {
-        match message {
-            Deliver::Events(batch) => self.0.events(&batch),
-            Deliver::Nudge(room, head) => self.0.nudge(room, head),
-            Deliver::Ephemeral(ephemeral) => self.0.ephemeral(&ephemeral),
-        }
+        self.0.deliver(&message);
     }
 }

@@ -19,6 +19,7 @@ pub mod cursor;
 pub mod drain;
 pub mod fanout;
 pub mod front;
+pub mod hand;
 pub mod ledger;
 pub mod line;
 pub mod metrics;

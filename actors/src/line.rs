@@ -24,6 +24,7 @@ use parlor_schema::{
 };
 
 use crate::{
+    hand::Hand,
     outlet::Outlet,
     ports::{Coding, Wire},
     room::packet::Marks,
@@ -62,6 +63,8 @@ pub struct Line {
     pub session: SessionId,
     /// The way out.
     pub outlet: Outlet,
+    /// The way in.
+    pub hand: Hand,
     /// How its frames are coded.
     pub coding: Coding,
     /// Who it is.
@@ -100,6 +103,7 @@ impl Line {
         Self {
             session,
             outlet,
+            hand: Hand::default(),
             coding,
             person: RefCell::default(),
             last_in: Cell::new(now_ms),

@@ -5,15 +5,17 @@
 //!
 //! Invariants:
 //! - ND-1: what may have been missed is asked of the timeline: after a lost link, while the bus does not hear, and for [`UNEASY_MS`]
-//!   after either, after a change of the view and after a start, since a node hears nothing from those that do not see it yet.
+//!   after either, after a change of the view and after a start, since a node hears nothing from those that do not see it yet. Not all at
+//!   once, where there is much ([`rounds`]).
 //!
 //! Deliberately absent here: heartbeats, membership and links (the adapters), who owns a room ([`crate::place`]).
 
 mod forwarded;
+mod rounds;
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -21,10 +23,12 @@ use std::{
 
 use actix::prelude::*;
 use parlor_schema::{
-    Event, RoomId, Seq,
+    Event, NodeId, RoomId, Seq,
     envelope::{Carried, Envelope, Forwarded, MemberChange, Standing},
     port::{Inbound, Inbox, Load, View},
 };
+
+use rounds::Rounds;
 
 use crate::{
     front::Front,
@@ -44,13 +48,15 @@ use crate::{
 pub const MAILBOX: usize = 4096;
 /// How often the node looks at the others, and reports what it carries.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often it asks on, where there is more to ask than it does together.
+const ASK_EVERY: Duration = Duration::from_millis(250);
 /// How long the timelines are asked for after something may have been missed: longer than a node takes to see another.
 pub const UNEASY_MS: u64 = 3_000;
 
 /// The process as a member of the cluster.
 pub struct Node {
     inner: Arc<Inner>,
-    seen_version: u64,
+    seen: Arc<View>,
     /// When the owners of the rooms here are told of them again.
     renew_at_ms: u64,
 }
@@ -64,6 +70,7 @@ struct Inner {
     places: Arc<Places>,
     metrics: Arc<Metrics>,
     uneasy_until_ms: AtomicU64,
+    rounds: Mutex<Rounds>,
 }
 
 /// Where an inbound is heard.
@@ -96,6 +103,7 @@ impl Node {
             places: front.rooms.places(),
             metrics: front.metrics.clone(),
             uneasy_until_ms: AtomicU64::new(0),
+            rounds: Mutex::default(),
         });
         inner.worry();
         let outside = Arc::clone(&inner);
@@ -103,7 +111,10 @@ impl Node {
             ctx.set_mailbox_capacity(MAILBOX);
             Self {
                 inner,
-                seen_version: 0,
+                seen: Arc::new(View {
+                    version: 0,
+                    nodes: Vec::new(),
+                }),
                 renew_at_ms: 0,
             }
         });
@@ -123,13 +134,18 @@ impl Node {
     fn look(&mut self) {
         let inner = &self.inner;
         let view = inner.ports.membership.view();
-        if view.version != self.seen_version {
-            self.seen_version = view.version;
+        if view.version != self.seen.version {
             inner.worry();
             inner.places.view_changed(&view);
             // Owners changed: they are told at once.
             self.renew_at_ms = 0;
             inner.presences.others_changed(&view);
+            for node in &view.nodes {
+                if !self.seen.is_alive(&node.node_id, node.boot_id) {
+                    inner.want_users(&node.node_id);
+                }
+            }
+            self.seen = view.clone();
         }
         if !inner.ports.bus.is_hearing() {
             inner.worry();
@@ -138,7 +154,7 @@ impl Node {
         // Alone there is nobody whose words could be missed; a bus that is deaf may hide who is there.
         let alone = view.nodes.len() < 2 && inner.ports.bus.is_hearing();
         if !alone && now < inner.uneasy_until_ms.load(Ordering::Relaxed) {
-            inner.rooms.check_all();
+            inner.want_rooms();
         }
         if now >= self.renew_at_ms {
             self.renew_at_ms = now + RENEW_MS;
@@ -161,6 +177,47 @@ impl Inner {
         self.uneasy_until_ms.fetch_max(until, Ordering::Relaxed);
     }
 
+    /// Has every room ask its timeline.
+    fn want_rooms(&self) {
+        self.want(|rounds| rounds.want_rooms(|| self.rooms.list()));
+    }
+
+    /// Has a node asked what the devices of users there come to.
+    fn want_users(&self, node: &NodeId) {
+        if *node != self.ports.membership.own().node_id {
+            self.want(|rounds| rounds.want_users(node.clone(), self.presences.list()));
+        }
+    }
+
+    /// Wants something asked: at once, or in the next steps of what is under way.
+    fn want(&self, what: impl FnOnce(&mut Rounds)) {
+        let mut rounds = self.rounds();
+        let begins = rounds.is_idle();
+        what(&mut rounds);
+        drop(rounds);
+        if begins {
+            self.ask_on();
+        }
+    }
+
+    /// Asks the next of what is to be asked.
+    fn ask_on(&self) {
+        let mut rounds = self.rounds();
+        let rooms = rounds.take_rooms(|| self.rooms.list());
+        let users = rounds.take_users();
+        drop(rounds);
+        self.rooms.check(&rooms);
+        for (node, users) in users {
+            for user in users {
+                self.presences.hear_lost(&user, node.clone());
+            }
+        }
+    }
+
+    fn rounds(&self) -> MutexGuard<'_, Rounds> {
+        self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn hear(&self, inbound: Inbound, on: On) {
         match inbound {
             Inbound::Envelope(envelope) => self.hear_envelope(envelope, on),
@@ -180,8 +237,8 @@ impl Inner {
                 tracing::info!(%node, "something a node said was lost; the timelines are asked");
                 self.worry();
                 self.places.lost(&node);
-                self.rooms.check_all();
-                self.presences.others_changed(&self.ports.membership.view());
+                self.want_rooms();
+                self.want_users(&node);
             }
         }
     }
@@ -319,6 +376,7 @@ impl Actor for Node {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(LOOK_EVERY, |node, _| node.look());
+        ctx.run_interval(ASK_EVERY, |node, _| node.inner.ask_on());
     }
 }
 

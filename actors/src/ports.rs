@@ -101,6 +101,12 @@ impl Ports {
             membership: self.membership.clone(),
         }
     }
+
+    /// Tells whether no other node can have appended to a room: there is none, and the bus is not deaf, which could hide who is there. Cheap.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.membership.view().nodes.len() < 2 && self.bus.is_hearing()
+    }
 }
 
 /// The other nodes.

@@ -119,6 +119,8 @@ struct Pace {
     owed: Duration,
     /// Between two looks at whether watchers are gone and it may stop; so also how long it lives at least.
     rest: Duration,
+    /// How long a node that is asked again has to answer: longer than an answer takes that is on its way.
+    doubt: Duration,
 }
 
 impl Default for Pace {
@@ -126,6 +128,7 @@ impl Default for Pace {
         Self {
             owed: Duration::from_millis(100),
             rest: Duration::from_secs(30),
+            doubt: Duration::from_secs(2),
         }
     }
 }

@@ -45,6 +45,7 @@ use parlor_schema::{
 };
 
 use crate::{
+    fanout::Fanout,
     metrics::Metrics,
     place::Places,
     ports::Ports,
@@ -122,9 +123,30 @@ enum Projecting {
 
 /// A thread with interested sessions.
 struct Target {
-    to: Recipient<Deliver>,
+    to: Reach,
     /// Set when its mailbox was full: it is owed a [`Deliver::Nudge`].
     owed: bool,
+}
+
+/// How a thread's fan-out is reached.
+enum Reach {
+    /// It is this thread: a call, which spares a turn of the loop. Nothing it does calls back into the room.
+    Here(Rc<Fanout>),
+    /// By its mailbox.
+    There(Recipient<Deliver>),
+}
+
+impl Reach {
+    /// Answers whether the fan-out took it.
+    fn deliver(&self, what: Deliver) -> bool {
+        match self {
+            Self::Here(fanout) => {
+                fanout.deliver(&what);
+                true
+            }
+            Self::There(to) => to.try_send(what).is_ok(),
+        }
+    }
 }
 
 /// The state, once it is loaded.
@@ -255,7 +277,7 @@ impl Room {
         }
         self.project(ctx);
         self.nudge_all();
-        self.surely(|room| room.take_up(waiting, ctx));
+        self.take_up(waiting, ctx);
     }
 
     /// Handles messages that waited.
@@ -349,6 +371,7 @@ impl Handler<Interest> for Room {
         self.handled += 1;
         match message.to {
             Some(to) => {
+                let to = Fanout::here(message.worker).map_or(Reach::There(to), Reach::Here);
                 self.interest
                     .insert(message.worker, Target { to, owed: true });
                 self.nudge();

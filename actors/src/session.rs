@@ -1,8 +1,8 @@
 //! The `Session` actor: one per connection, from the handshake to the last frame.
 //!
 //! Owns the protocol state of a connection: [`Greeting`] until `hello` is served, then `live::Live`; they are different types, so that nothing
-//! but `hello` can be served before it. The transport owns the socket; it hands frames in with [`Inbound`] and waits for each hand-in, which is the
-//! back-pressure: at most one hand-in waits, and [`IN_FLIGHT_MAX`] frames are being served.
+//! but `hello` can be served before it. The transport owns the socket; it hands frames in with [`Inbound`] and waits until each is
+//! taken ([`Hand`]), which is the back-pressure: at most one waits, and [`IN_FLIGHT_MAX`] frames are being served.
 //! The mailbox holds [`MAILBOX`] messages; a notice that finds it full marks the session lost, and it closes 4501.
 //!
 //! Deliberately absent: sockets, WebSocket frames, tokens' insides.
@@ -24,7 +24,7 @@ use parlor_schema::{
     frame::{self, ClientFrame, Received, Refusal, ServerFrame, hello::WelcomeLimits},
     limits::BAD_FRAMES_PER_MINUTE_MAX,
 };
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 
 pub use greeting::Greeting;
 
@@ -92,7 +92,7 @@ pub enum Text {
     Binary(Bytes),
 }
 
-/// Frames that came, in order. The answer comes when the session can take more.
+/// Frames that came, in order. The session says by its line's [`Hand`] when it can take more.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Inbound(pub Vec<Text>);
@@ -110,7 +110,8 @@ pub struct Session {
     phase: Phase,
     bad_frames: BadFrames,
     in_flight: usize,
-    blocked: Vec<oneshot::Sender<()>>,
+    /// What was handed over is taken once fewer frames are being served.
+    is_full: bool,
 }
 
 enum Phase {
@@ -155,7 +156,7 @@ impl Session {
                 phase: Phase::Greeting(greeting),
                 bad_frames: BadFrames::default(),
                 in_flight: 0,
-                blocked: Vec::new(),
+                is_full: false,
             }
         })
     }
@@ -229,10 +230,8 @@ impl Session {
     /// Notes that a frame was answered, and lets the socket be read again.
     fn served(&mut self) {
         self.in_flight -= 1;
-        if self.in_flight < IN_FLIGHT_MAX {
-            for waiting in self.blocked.drain(..) {
-                let _ = waiting.send(());
-            }
+        if self.in_flight < IN_FLIGHT_MAX && std::mem::take(&mut self.is_full) {
+            self.line.hand.take();
         }
     }
 }
@@ -255,9 +254,9 @@ impl Actor for Session {
 }
 
 impl Handler<Inbound> for Session {
-    type Result = ResponseFuture<()>;
+    type Result = ();
 
-    fn handle(&mut self, message: Inbound, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, message: Inbound, ctx: &mut Self::Context) {
         let mut texts = message.0.into_iter();
         while !self.line.outlet.is_closing() {
             let Some(text) = texts.next() else { break };
@@ -266,24 +265,25 @@ impl Handler<Inbound> for Session {
                 // What came behind `hello` is taken when it is served.
                 let rest: Vec<Text> = texts.collect();
                 if rest.is_empty() {
-                    return Box::pin(std::future::ready(()));
+                    break;
                 }
-                let again = ctx.address().send(Self::rest(rest));
-                return Box::pin(async move { again.await.unwrap_or(()) });
+                let again = ctx.address().send(Inbound(rest));
+                ctx.spawn(again.into_actor(self).map(|_, _, _| ()));
+                return;
             }
         }
-        if self.in_flight < IN_FLIGHT_MAX {
-            return Box::pin(std::future::ready(()));
+        self.is_full = self.in_flight >= IN_FLIGHT_MAX;
+        if !self.is_full {
+            self.line.hand.take();
         }
-        let (free, freed) = oneshot::channel();
-        self.blocked.push(free);
-        Box::pin(async move { freed.await.unwrap_or(()) })
     }
 }
 
-impl Session {
-    const fn rest(texts: Vec<Text>) -> Inbound {
-        Inbound(texts)
+impl Drop for Session {
+    /// A session that is gone, by a panic too, takes nothing more: its connection is not left waiting.
+    fn drop(&mut self) {
+        self.close(CloseCode::Internal);
+        self.line.hand.take();
     }
 }
 

@@ -98,6 +98,8 @@ pub(crate) const LOOK_COMMANDS: f64 = 3.0;
 pub(crate) const LOAD_READS: f64 = 4.0;
 /// Requests to the store of a room that is asked for its head and receipts (`actors/src/room/hear.rs`).
 pub(crate) const CHECK_READS: f64 = 2.0;
+/// Rooms that a node has asked in a second (`actors/src/node/rounds.rs`).
+pub(crate) const CHECKED_PER_S: f64 = 4096.0;
 
 impl Kind {
     /// Returns the members of a room where there are `sessions`.

@@ -56,7 +56,7 @@ pub(crate) fn rows(
             formula.starts(),
         ),
         Row(
-            "requests a second of those that ask the timeline, for 3 s",
+            "requests of all that ask the timeline once",
             left as f64 * CHECK_READS,
             running * CHECK_READS,
         ),

@@ -3,7 +3,7 @@
 use crate::{
     figure::{Figure, Figures},
     formula::Formula,
-    load::{CHECK_READS, KINDS, LOAD_READS, QUIET, SAYS_PER_S},
+    load::{CHECK_READS, CHECKED_PER_S, KINDS, LOAD_READS, QUIET, SAYS_PER_S},
     sizes::Sizes,
 };
 
@@ -81,10 +81,10 @@ const ROWS: [(&str, Says); 21] = [
         "one dies: requests to the store for rooms that start",
         |of, _| of.alone(of.starts() * LOAD_READS),
     ),
-    (
-        "the view changes: requests/s to the store, 3 s",
-        |of, at| of.alone(at[Figure::Running] * CHECK_READS),
-    ),
+    ("the view changes: requests/s to the store", |of, at| {
+        let at_once = CHECKED_PER_S * of.nodes as f64;
+        of.alone(at[Figure::Running].min(at_once) * CHECK_READS)
+    }),
     (
         "the view changes: envelopes/s about events, 10 s",
         |of, at| of.alone(at[Figure::Appends] * (of.nodes as f64 - 1.0)),

@@ -8,7 +8,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use actix::{Recipient, prelude::RecipientRequest};
+use actix::{
+    Recipient,
+    prelude::{RecipientRequest, SendError},
+};
 use bytes::Bytes;
 use parlor_actors::{
     line::Line,
@@ -46,7 +49,7 @@ thread_local! {
 
 /// Who takes what a client says.
 pub struct Taker {
-    /// Takes messages; its answer asks for more.
+    /// Takes messages; the line's hand says when it can take more.
     pub inbound: Recipient<Inbound>,
     /// Hears of the end, after all messages.
     pub gone: Recipient<Gone>,
@@ -74,7 +77,7 @@ pub fn run(
         decoder,
         held: first,
         inbound,
-        handing: None,
+        unsent: None,
         ending: None,
         intake,
         step: Step::New,
@@ -99,8 +102,8 @@ struct Connection {
     /// Read, and not decoded yet: more messages than are handed over at a time.
     held: Bytes,
     inbound: Recipient<Inbound>,
-    /// What the session was handed and has not taken (W-3).
-    handing: Option<Pin<Box<RecipientRequest<Inbound>>>>,
+    /// What is to be handed to a session whose mailbox was full.
+    unsent: Option<Pin<Box<RecipientRequest<Inbound>>>>,
     /// How it ends once that is taken.
     ending: Option<CloseCode>,
     intake: Intake,
@@ -115,13 +118,7 @@ impl Connection {
             if self.socket.is_over() {
                 return Poll::Ready(());
             }
-            if let Some(handing) = &mut self.handing {
-                let taken = ready!(handing.as_mut().poll(cx));
-                self.handing = None;
-                if taken.is_err() {
-                    self.close(CloseCode::Internal);
-                }
-            }
+            ready!(self.poll_taken(cx));
             if let Some(code) = self.ending.take() {
                 self.close(code);
             }
@@ -152,6 +149,25 @@ impl Connection {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Waits until the session has taken what it was handed (W-3). As long as nothing more has come it is not asked, and need wake nobody.
+    fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(unsent) = &mut self.unsent {
+            let sent = ready!(unsent.as_mut().poll(cx));
+            self.unsent = None;
+            if sent.is_err() {
+                self.close(CloseCode::Internal);
+            }
+        }
+        let line = &self.socket.line;
+        if !line.hand.is_given() || line.outlet.is_closing() {
+            return Poll::Ready(());
+        }
+        if self.held.is_empty() && self.ending.is_none() {
+            ready!(self.socket.stream().borrow().poll_readable(cx));
+        }
+        line.hand.poll_taken(cx)
     }
 
     /// Reads once; the end, or an error, breaks.
@@ -239,7 +255,14 @@ impl Connection {
             self.held = Bytes::copy_from_slice(input);
         }
         if !texts.is_empty() {
-            self.handing = Some(Box::pin(self.inbound.send(Inbound(texts))));
+            line.hand.give();
+            match self.inbound.try_send(Inbound(texts)) {
+                Ok(()) => {}
+                Err(SendError::Full(texts)) => {
+                    self.unsent = Some(Box::pin(self.inbound.send(texts)));
+                }
+                Err(SendError::Closed(_)) => self.close(CloseCode::Internal),
+            }
         }
     }
 

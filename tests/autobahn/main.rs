@@ -50,6 +50,7 @@ impl Handler<Inbound> for Echo {
                 Text::Binary(bytes) => binary(&bytes),
             });
         }
+        self.0.hand.take();
     }
 }
 

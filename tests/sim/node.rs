@@ -29,6 +29,8 @@ pub(crate) enum Off {
     Dedupe,
     /// The store appends wherever the head is.
     ExpectedHead,
+    /// Frames are answered without an append on whatever a node knows.
+    Asking,
 }
 
 /// Ids that come again with the schedule.
@@ -173,6 +175,7 @@ impl Node {
                 };
                 Found::Window(known.map(entry).collect())
             }
+            Lookup::Head => Found::Head(store.head()),
         }
     }
 

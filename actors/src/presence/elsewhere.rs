@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix::{Context, Handler, Message, MessageResult};
+use actix::{AsyncContext, Context, Handler, Message, MessageResult};
 use parlor_schema::{
     BootId, NodeId,
     envelope::{Envelope, Part, Sight},
@@ -31,8 +31,10 @@ pub(super) enum Elsewhere {
     Asked(NodeId),
     /// A node says what the devices there come to.
     Part(NodeId, BootId, Part),
-    /// There are other nodes than before, or something they said was lost.
+    /// There are other nodes than before.
     Changed(Arc<View>),
+    /// Something a node said may have been lost.
+    Lost(NodeId),
 }
 
 impl Presence {
@@ -77,11 +79,25 @@ impl Presence {
     }
 
     fn ask_others(&self) {
-        let peers = &self.outside.peers;
-        peers.tell_all(|| Envelope::PresenceAsked {
+        self.outside.peers.tell_all(|| self.question());
+    }
+
+    fn question(&self) -> Envelope {
+        Envelope::PresenceAsked {
             user_id: self.user.clone(),
-            by: peers.membership.own().node_id,
-        });
+            by: self.outside.peers.membership.own().node_id,
+        }
+    }
+
+    /// Asks a node again. One where the user is offline by now does not answer: what it said before is forgotten then.
+    fn doubt(&mut self, node: NodeId, ctx: &mut Context<Self>) {
+        self.outside.peers.tell(&node, self.question());
+        if self.others.doubt(&node) {
+            ctx.run_later(self.outside.pace.doubt, move |act, ctx| {
+                act.others.forget_doubtful(&node);
+                act.announce(ctx);
+            });
+        }
     }
 }
 
@@ -108,15 +124,10 @@ impl Handler<Elsewhere> for Presence {
                 }
             }
             Elsewhere::Part(node, boot, part) => self.others.take(node, boot, part),
-            Elsewhere::Changed(view) => {
-                self.others.keep_alive(&view);
-                if self.asked == Asked::Before {
-                    self.ask_others();
-                }
-                if self.told.sight != Sight::Offline {
-                    self.outside.peers.tell_all(|| self.said());
-                }
-            }
+            Elsewhere::Changed(view) => self.others.keep_alive(&view),
+            // Nobody here looks: who does first has all asked.
+            Elsewhere::Lost(node) if self.asked == Asked::Now => self.others.forget(&node),
+            Elsewhere::Lost(node) => self.doubt(node, ctx),
         }
         self.announce(ctx);
     }

@@ -5,6 +5,7 @@
 //! Invariants:
 //! - PO-1: while any node says hidden the user is shown `offline` (PR-1 over nodes).
 //! - PO-2: a part holds as long as the run of its node is in the view.
+//! - PO-3: a part in doubt holds until its node says another, or has had the time to.
 //!
 //! Deliberately absent: who asks and who is told (the actor and its registry).
 
@@ -24,7 +25,16 @@ const PARTS_MAX: usize = 64;
 
 /// The parts of other nodes.
 #[derive(Debug, Default)]
-pub(super) struct Others(BTreeMap<NodeId, (BootId, Part)>);
+pub(super) struct Others(BTreeMap<NodeId, Said>);
+
+/// What a node said.
+#[derive(Debug)]
+struct Said {
+    boot: BootId,
+    part: Part,
+    /// Something it said after that may have been lost (PO-3).
+    doubtful: bool,
+}
 
 impl Others {
     /// Takes what a node says; nothing there is no part.
@@ -32,18 +42,41 @@ impl Others {
         if part.sight == Sight::Offline && part.last_seen.is_none() {
             self.0.remove(&node);
         } else if self.0.len() < PARTS_MAX || self.0.contains_key(&node) {
-            self.0.insert(node, (boot, part));
+            let said = Said {
+                boot,
+                part,
+                doubtful: false,
+            };
+            self.0.insert(node, said);
         }
     }
 
     /// Forgets the parts of runs that are over.
     pub(super) fn keep_alive(&mut self, view: &View) {
-        self.0.retain(|node, (boot, _)| view.is_alive(node, *boot));
+        self.0.retain(|node, said| view.is_alive(node, said.boot));
+    }
+
+    /// Forgets the part of a node.
+    pub(super) fn forget(&mut self, node: &NodeId) {
+        self.0.remove(node);
+    }
+
+    /// Doubts the part of a node, until it says another; answers whether there is one.
+    pub(super) fn doubt(&mut self, node: &NodeId) -> bool {
+        let said = self.0.get_mut(node);
+        said.map(|said| said.doubtful = true).is_some()
+    }
+
+    /// Forgets the part of a node that is still in doubt.
+    pub(super) fn forget_doubtful(&mut self, node: &NodeId) {
+        if self.0.get(node).is_some_and(|said| said.doubtful) {
+            self.0.remove(node);
+        }
     }
 
     /// Merges what the devices here come to with the rest.
     pub(super) fn merge(&self, own: &Shown, own_sight: Sight) -> Shown {
-        let parts = || self.0.values().map(|(_, part)| part);
+        let parts = || self.0.values().map(|said| &said.part);
         let last_seen = parts()
             .map(|part| part.last_seen)
             .fold(own.last_seen, Ord::max);

@@ -255,19 +255,22 @@ impl Presences {
         self.tell(user, Elsewhere::Asked(by));
     }
 
-    /// Says that there are other nodes than before, or that something they said was lost.
+    /// Hands on that something a node said of a user may have been lost.
+    pub(crate) fn hear_lost(&self, user: &UserId, node: NodeId) {
+        self.tell(user, Elsewhere::Lost(node));
+    }
+
+    /// Says that there are other nodes than before.
     pub(crate) fn others_changed(&self, view: &Arc<View>) {
-        let running: Vec<Addr<Presence>> = {
-            let running = self.lock();
-            running
-                .actors
-                .values()
-                .map(|entry| entry.addr.clone())
-                .collect()
-        };
-        for addr in running {
-            let _ = addr.try_send(Elsewhere::Changed(view.clone()));
+        for user in self.list() {
+            self.tell(&user, Elsewhere::Changed(view.clone()));
         }
+    }
+
+    /// Lists the users who have an actor here.
+    #[must_use]
+    pub fn list(&self) -> Vec<UserId> {
+        self.lock().actors.keys().cloned().collect()
     }
 
     /// When full: taken all the same (PS-2).

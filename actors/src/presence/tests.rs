@@ -13,15 +13,19 @@ use uuid::Uuid;
 
 use super::*;
 
+mod elsewhere;
+
 const GRACE_MS: u64 = 40;
 const BRISK: Pace = Pace {
     owed: Duration::from_millis(5),
     rest: Duration::from_millis(5),
+    doubt: Duration::from_millis(40),
 };
 /// For actors that are to stay.
 const STEADY: Pace = Pace {
     owed: Duration::from_millis(5),
     rest: Duration::from_secs(3_600),
+    doubt: Duration::from_millis(40),
 };
 
 fn presences(pace: Pace) -> (Arc<Presences>, Arc<MemoryStore>) {

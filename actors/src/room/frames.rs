@@ -16,7 +16,7 @@ use parlor_schema::{
 
 use super::{
     Core, Room, Waiting, answer,
-    ask::{Ask, Ephemeral, EphemeralKey, Look, ReadPage, RoleOf, Via},
+    ask::{Ask, Deliver, Ephemeral, EphemeralKey, Look, ReadPage, RoleOf, Via},
     hear::PLACES_TOLD_MS,
     live::ReceiptKind,
     members::Access,
@@ -111,7 +111,10 @@ impl Room {
             msg_id,
             fingerprint,
             frame: ask.frame,
-            facts: Facts::default(),
+            facts: Facts {
+                knowledge: self.knowledge(),
+                ..Facts::default()
+            },
         };
         // A room is made here: it is empty, and nobody else has a frame for it.
         let is_new = matches!(pending.frame, ClientFrame::RoomCreate(_));
@@ -252,11 +255,7 @@ impl Room {
         });
         for target in self.interest.values() {
             // When full: dropped, as everything ephemeral is before any event.
-            if target
-                .to
-                .try_send(super::ask::Deliver::Ephemeral(ephemeral.clone()))
-                .is_err()
-            {
+            if !target.to.deliver(Deliver::Ephemeral(ephemeral.clone())) {
                 self.env.metrics.ephemeral_dropped.inc();
             }
         }

@@ -6,8 +6,7 @@
 //!   after another, and no more.
 //! - MS-3: what one user asks stays in order.
 //!
-//! Deliberately absent: what a member is refused for a role or a mute that another node changed; the change is here within a second,
-//! and whatever is granted is decided by the append.
+//! Deliberately absent: members, whose frames that append have the timeline asked by the state, in the room's queue; strangers do not hold that up.
 
 use actix::prelude::*;
 use parlor_schema::{
@@ -16,7 +15,7 @@ use parlor_schema::{
     limits::ROOM_QUEUE_MAX,
 };
 
-use super::{Core, Room, Waiting, answer, members::Access};
+use super::{Core, Room, Waiting, answer, members::Access, state::Knowledge};
 
 /// What waits until the timeline was asked.
 #[derive(Default)]
@@ -92,10 +91,16 @@ impl Room {
                 )
             ),
         };
-        // Alone there is nobody who could have let somebody in; a bus that is deaf may hide who is there.
-        let ports = &self.env.ports;
-        let is_alone = ports.peers().is_empty() && ports.bus.is_hearing();
-        (is_refused && !is_alone) || self.missed.holds(user)
+        (is_refused && !self.env.ports.is_alone()) || self.missed.holds(user)
+    }
+
+    /// Tells whether a frame that comes now may be answered, without an append, on what is known here.
+    pub(super) fn knowledge(&self) -> Knowledge {
+        if self.missed.stage == Stage::Sure || self.env.ports.is_alone() {
+            Knowledge::Enough
+        } else {
+            Knowledge::Wanting
+        }
     }
 
     /// Has it wait. When full: refused `unavailable`.

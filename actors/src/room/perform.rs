@@ -194,6 +194,7 @@ impl Room {
                 Lookup::Window => load::window(&ports, id, horizon, head)
                     .await
                     .map(Found::Window),
+                Lookup::Head => ports.timeline.head(id).await.map(Found::Head),
             };
             found.unwrap_or_else(Found::Failed)
         };
@@ -264,8 +265,8 @@ impl Room {
         let batch = Arc::new(Batch::new(self.id, std::mem::take(packets)));
         for target in self.interest.values_mut() {
             // When full: the thread is owed a nudge, and its sessions read the room themselves (promise P-4).
-            if !target.owed && target.to.try_send(Deliver::Events(batch.clone())).is_err() {
-                target.owed = true;
+            if !target.owed {
+                target.owed = !target.to.deliver(Deliver::Events(batch.clone()));
             }
         }
     }

@@ -145,13 +145,10 @@ impl Rooms {
         }
     }
 
-    /// Has every room look how far its timeline is. One whose mailbox is full is passed over.
-    pub fn check_all(&self) {
-        for shard in &self.shards {
-            let mut shard = shard
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            for entry in shard.values_mut() {
+    /// Has rooms look how far their timelines are. One whose mailbox is full is passed over.
+    pub fn check(&self, rooms: &[RoomId]) {
+        for room in rooms {
+            if let Some(entry) = self.shard(*room).get_mut(room) {
                 let _ = entry.take(Hear::Check);
             }
         }

@@ -10,11 +10,13 @@
 //! - after `Conflict` or `Unknown` the tail is read before anything else (rule B).
 //! - what other nodes appended is folded in as durable events in order: from the timeline, or from an envelope that carries the very next (rule C).
 //! - a frame is refused as not stored only where no append of it can be stored any more.
+//! - where others append, an answer that appends nothing is given on a state that holds what was appended before the frame came.
 //!
 //! Deliberately absent: receipts and typing (`live`), reading, delivery, clocks, I/O.
 
 mod doubt;
 mod follow;
+mod sure;
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -26,7 +28,8 @@ use parlor_schema::{
 };
 
 pub use super::step::{
-    Effect, Evicted, Facts, Found, KnownUsers, Lookup, Moment, Origin, Pending, RoomRules, Ticket,
+    Effect, Evicted, Facts, Found, Knowledge, KnownUsers, Lookup, Moment, Origin, Pending,
+    RoomRules, Ticket,
 };
 use super::{
     decide::{self, Verdict},
@@ -194,6 +197,7 @@ impl RoomState {
                     front.facts.events.push((seq, event));
                 }
             }
+            Found::Head(head) => self.found_head(head),
             Found::Failed(error) => {
                 let Some(front) = self.queue.pop_front() else {
                     return Vec::new();
@@ -334,7 +338,7 @@ impl RoomState {
         while let Some(front) = self.queue.front() {
             let verdict = match self.remembered(front) {
                 Some(verdict) => verdict,
-                None => decide::decide(&self.members, self.head, self.rules, front, at.now),
+                None => self.decide(front, at),
             };
             match verdict {
                 Verdict::Reply(reply) => {

@@ -45,6 +45,20 @@ pub struct Facts {
     pub events: Vec<(Seq, Option<Arc<Event>>)>,
     /// The head behind which an append of the frame ended unknown.
     pub doubt: Option<Seq>,
+    /// Whether it may be answered without an append.
+    pub knowledge: Knowledge,
+}
+
+/// Whether a frame may be answered, without an append, on what is known of the room.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Knowledge {
+    /// It may: nobody else appends, or the timeline was asked since it came.
+    #[default]
+    Enough,
+    /// The timeline is to be asked for its head before.
+    Wanting,
+    /// It may on this head, which the timeline had since it came.
+    UpTo(Seq),
 }
 
 impl Facts {
@@ -67,6 +81,8 @@ pub enum Lookup {
     Event(Seq),
     /// The dedupe window: every event since the horizon.
     Window,
+    /// The head of the timeline.
+    Head,
 }
 
 /// What the shell must do.
@@ -140,6 +156,8 @@ pub enum Found {
     Event(Seq, Option<Arc<Event>>),
     /// The window's events, in order: key, position, time.
     Window(Vec<(Key, Seq, Timestamp)>),
+    /// The head of the timeline.
+    Head(Seq),
     /// The store did not answer.
     Failed(StoreError),
 }

@@ -84,10 +84,7 @@ impl Room {
             return;
         };
         for target in self.interest.values_mut().filter(|target| target.owed) {
-            target.owed = target
-                .to
-                .try_send(Deliver::Nudge(self.id, state.head()))
-                .is_err();
+            target.owed = !target.to.deliver(Deliver::Nudge(self.id, state.head()));
         }
     }
 

@@ -91,6 +91,11 @@ impl Outgoing {
         true
     }
 
+    /// Notes that something was not even queued, because the node was thought gone; it counts as dropped.
+    pub fn note_missed(&mut self) {
+        self.dropped = true;
+    }
+
     /// Tells whether envelopes wait.
     #[must_use]
     pub fn has_envelopes(&self) -> bool {

@@ -26,7 +26,7 @@ use std::{
 };
 
 use parlor_schema::{
-    NodeId, RoomId, Seq, Timestamp,
+    BootId, NodeId, RoomId, Seq, Timestamp,
     envelope::{Destination, Envelope},
     port::{Bus, BusError, Clock, Ids, Inbound, Inbox, Membership, NodeInfo, PortFuture},
 };
@@ -102,6 +102,8 @@ struct Link {
     heard: Option<(u64, Timestamp)>,
     /// When something was queued on it, or its node was in the view.
     used_ms: u64,
+    /// The run of its node that was in the view at the last beat. What was not told to one that comes back is missing there.
+    in_view: Option<BootId>,
 }
 
 fn was_of_late(at_ms: u64, now_ms: u64) -> bool {
@@ -201,10 +203,18 @@ impl RedisBus {
         };
         let mut links = self.links();
         if is_beat {
-            for node in &self.membership.view().nodes {
+            let view = self.membership.view();
+            for node in &view.nodes {
                 if node.node_id != *from {
                     self.link(&mut links, &node.node_id);
                 }
+            }
+            for (node, link) in links.iter_mut() {
+                let run = view.node(node).map(|node| node.boot_id);
+                if run != link.in_view && run.is_some() {
+                    link.outgoing.note_missed();
+                }
+                link.in_view = run;
             }
         }
         let mut more = false;
@@ -281,6 +291,7 @@ impl RedisBus {
                 route: Route::default(),
                 heard: None,
                 used_ms: 0,
+                in_view: None,
             }
         });
         link.used_ms = self.clock.monotonic_ms();
