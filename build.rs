@@ -1,23 +1,15 @@
 //! Lists the built page, `web/dist`, for [`src/http/page.rs`](src/http/page.rs): the names of its files change with what is in them.
 
-use std::{
-    env, fs, io,
-    path::{Path, PathBuf},
-};
+use std::{env, fs, io, path::PathBuf};
 
 /// The page as it was built and committed.
 const BUILT: &str = "web/dist";
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed={BUILT}");
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "cargo tells a build script where to write in no other way"
-    )]
-    let out = PathBuf::from(
-        env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo names no folder"))?,
-    );
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let out = folder_of("OUT_DIR")?;
+    // Asked for now, and not when this was compiled: a target folder may be carried to another checkout.
+    let root = folder_of("CARGO_MANIFEST_DIR")?;
     let mut table = String::from("&[\n");
     for folder in ["", "assets"] {
         let folder = root.join(BUILT).join(folder);
@@ -37,4 +29,13 @@ fn main() -> io::Result<()> {
     }
     table.push_str("]\n");
     fs::write(out.join("page.rs"), table)
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "cargo tells a build script about folders in no other way"
+)]
+fn folder_of(variable: &str) -> io::Result<PathBuf> {
+    let folder = env::var_os(variable).ok_or_else(|| io::Error::other("cargo names no folder"))?;
+    Ok(PathBuf::from(folder))
 }
