@@ -180,6 +180,12 @@ async fn run() {
         ms(seen.late),
     );
     println!("{totals}; read back {kept}");
+    for node in [&one, &two] {
+        let silent = node
+            .metric("parlor_forwards_total{outcome=\"silent\"}")
+            .await;
+        println!("forwards without an answer within 2 s: {silent}");
+    }
     let picture = Picture {
         away: times.down..times.up,
         end: times.end,
