@@ -384,7 +384,7 @@ fn front(settings: &Settings, env: &RoomEnv, rooms: &Arc<Rooms>, quota: &SharedQ
 /// Joins the outside, as the actors see it.
 fn ports(base: &Base) -> Ports {
     Ports {
-        timeline: base.store.timeline(),
+        timeline: base.cluster.timeline(base.store.timeline()),
         directory: base.store.directory(),
         clock: base.clock.clone(),
         ids: base.ids.clone(),

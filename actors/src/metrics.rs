@@ -116,6 +116,10 @@ metric_names! {
     LinksHttp = "links_http", None, "Nodes that are called over HTTP now, because Redis does not carry what is for them";
     LinksDown = "links_down", None, "Nodes that are reached neither over Redis nor over HTTP now";
     NameConflicts = "name_conflicts", None, "Times another process used the name of this node";
+    TailHits = "tail_hits", None, "Reads of newest events answered from Redis";
+    TailMisses = "tail_misses", None, "Reads of newest events that Redis could not answer";
+    TailOdd = "tail_odd", None, "Those misses where Redis held what no node had put there";
+    TailDropped = "tail_dropped", None, "Newest events that were not put into Redis";
     CqlBuckets = "cql_buckets", None, "Buckets opened behind another";
     CqlReads = "cql_reads", None, "Reads of events that went to the CQL server";
     CqlCoalesced = "cql_coalesced", None, "Reads of events that took the answer of an equal one";

@@ -59,6 +59,8 @@ pub struct Node {
     seen: Arc<View>,
     /// When the owners of the rooms here are told of them again.
     renew_at_ms: u64,
+    /// Rooms that this node owned when they were told last.
+    owned_rooms: usize,
 }
 
 /// What is heard with, on any thread.
@@ -116,6 +118,7 @@ impl Node {
                     nodes: Vec::new(),
                 }),
                 renew_at_ms: 0,
+                owned_rooms: 0,
             }
         });
         let to = node.clone();
@@ -158,14 +161,15 @@ impl Node {
         }
         if now >= self.renew_at_ms {
             self.renew_at_ms = now + RENEW_MS;
-            let owned = inner.places.renew(&inner.rooms.list());
-            let owned = i64::try_from(owned).unwrap_or(i64::MAX);
+            self.owned_rooms = inner.places.renew(&inner.rooms.list());
+            let owned = i64::try_from(self.owned_rooms).unwrap_or(i64::MAX);
             inner.metrics.owned_rooms.set(owned);
         }
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         inner.ports.membership.report(Load {
             sessions: count(inner.sessions.len()),
             rooms: count(inner.rooms.len()),
+            owned_rooms: count(self.owned_rooms),
         });
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! - `servers`, `topology`: which servers there are, and which of them holds a key;
 //! - `commands`, `subscriber`: connections that are looked after, one for each direction of talk;
-//! - `bus`, `membership`, `sessions`, `quota`: the ports.
+//! - `bus`, `membership`, `sessions`, `quota`: the ports;
+//! - `tails`: the newest events of rooms beside their timeline, where the settings ask for them.
 //!
 //! Deliberately absent: the crate's connection managers and cluster client
 //! (`docs/adr/0011-redis-connections-are-our-own.md`), locks, anything that safety hangs on.
@@ -21,6 +22,7 @@ mod script;
 mod servers;
 mod sessions;
 mod subscriber;
+mod tails;
 mod topology;
 
 use std::{
@@ -30,7 +32,7 @@ use std::{
 };
 
 use parlor_config::Redis as Settings;
-use parlor_schema::port::{Clock, Ids, NodeInfo};
+use parlor_schema::port::{Clock, Ids, NodeInfo, Timeline};
 use tokio::{
     runtime::Builder,
     sync::oneshot,
@@ -43,6 +45,7 @@ pub use membership::RedisMembership;
 pub use quota::RedisQuota;
 pub use servers::RedisStartError;
 pub use sessions::RedisSessions;
+pub use tails::{RedisTails, TailStats};
 
 use crate::http::{CallStats, Calls, Seal, Stamp};
 use bus::BusParts;
@@ -51,6 +54,7 @@ use health::{Counters, LinkHealth};
 use names::Names;
 use servers::Servers;
 use subscriber::{Probes, Subscriber};
+use tails::Tails;
 
 /// How long a start waits for Redis to answer.
 const START_DEADLINE: Duration = Duration::from_secs(10);
@@ -67,6 +71,7 @@ pub struct Redis {
     subscription: Arc<LinkHealth>,
     counters: Arc<Counters>,
     calls: Option<Arc<Calls>>,
+    tails: Option<Arc<Tails>>,
     thread: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
@@ -91,6 +96,8 @@ pub struct RedisHealth {
     pub bus: BusStats,
     /// What was sent around Redis.
     pub calls: CallStats,
+    /// Reads and writes of the newest events; 0 where they are not kept.
+    pub tails: TailStats,
 }
 
 impl Redis {
@@ -131,6 +138,9 @@ impl Redis {
             counters: Arc::clone(&counters),
             probes: Arc::new(Probes::default()),
         };
+        let tails = settings
+            .tail_cache
+            .then(|| Tails::new(Arc::clone(&commands), names.clone(), seals.packets.clone()));
         let bus = RedisBus::new(BusParts {
             own,
             commands: Arc::clone(&commands),
@@ -153,6 +163,7 @@ impl Redis {
             quota: Arc::new(quota),
             counters,
             calls,
+            tails,
             subscription,
             thread: Mutex::default(),
             bus,
@@ -170,6 +181,7 @@ impl Redis {
         let (ready, answered) = oneshot::channel();
         let (bus, membership) = (Arc::clone(&self.bus), Arc::clone(&self.membership));
         let commands = Arc::clone(&self.commands);
+        let tails = self.tails.clone();
         let thread = thread::Builder::new()
             .name("parlor-redis".into())
             .spawn(move || {
@@ -181,6 +193,9 @@ impl Redis {
                     tokio::spawn(Arc::clone(&bus).listen());
                     tokio::spawn(Arc::clone(&bus).call());
                     tokio::spawn(bus.run());
+                    if let Some(tails) = tails {
+                        tokio::spawn(tails.run());
+                    }
                     let _ = stopped.await;
                 });
             })?;
@@ -212,6 +227,15 @@ impl Redis {
         Arc::clone(&self.sessions)
     }
 
+    /// Returns a timeline whose newest events are kept here too, where the settings ask for it; else the timeline itself.
+    #[must_use]
+    pub fn timeline(&self, timeline: Arc<dyn Timeline>) -> Arc<dyn Timeline> {
+        match &self.tails {
+            Some(tails) => Arc::new(RedisTails::new(timeline, Arc::clone(tails))),
+            None => timeline,
+        }
+    }
+
     /// Returns the shared rates and counts.
     #[must_use]
     pub fn quota(&self) -> Arc<RedisQuota> {
@@ -230,6 +254,10 @@ impl Redis {
                 .calls
                 .as_ref()
                 .map_or_else(CallStats::default, |calls| calls.stats()),
+            tails: self
+                .tails
+                .as_ref()
+                .map_or_else(TailStats::default, |tails| tails.stats()),
         }
     }
 

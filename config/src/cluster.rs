@@ -70,6 +70,9 @@ pub struct Redis {
     pub ca_file: Option<PathBuf>,
     /// The first part of every key and channel; lets several clusters of Parlor share one Redis.
     pub prefix: String,
+    /// Whether the newest events of each room are kept in Redis too, at most 64 and 128 KiB for 10 minutes after the last, so that a node that does
+    /// not have the room in memory need not read the store for a first page. They are sealed with the secret of the cluster, and in the clear.
+    pub tail_cache: bool,
 }
 
 impl Default for Redis {
@@ -81,6 +84,7 @@ impl Default for Redis {
             master: None,
             ca_file: None,
             prefix: "parlor".to_owned(),
+            tail_cache: false,
         }
     }
 }

@@ -27,7 +27,7 @@ pub struct Limits {
     pub sends_per_s: u32,
     /// Sends of one user at once, beyond which `limits.sends_per_s` holds.
     pub burst: u32,
-    /// Logins per minute and address, on all nodes together.
+    /// Logins per minute and address, on all nodes together; and as many wrong keys of the admin API, on each node.
     pub logins_per_minute: u32,
     /// Registrations per minute and address, on all nodes together.
     pub registers_per_minute: u32,

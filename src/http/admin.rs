@@ -4,6 +4,7 @@
 //! - AH-1: nothing is done, and nothing told, before the key was compared, in constant time; without a key in the settings there is
 //!   no admin API, and every path of it answers 404.
 //! - AH-2: whatever changes something leaves a line in the log under the target `audit`, done or refused, and is counted.
+//! - AH-3: from one address no more wrong keys are compared than `limits.logins_per_minute` allows; then none is, be it right or wrong.
 //!
 //! Deliberately absent: rooms, announcements, audits of rooms, traces of messages; they answer 404 as unknown paths.
 
@@ -13,12 +14,20 @@ mod rows;
 use std::{
     future::{Ready, ready},
     net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, web};
 use aws_lc_rs::{constant_time, digest};
-use parlor_actors::metrics::AdminAction;
-use parlor_schema::{ErrorCode, SessionId, UserId, frame::Refusal, port::PortFuture};
+use parlor_actors::{
+    bucket::{Buckets, Rate, RetryAfterMs},
+    metrics::AdminAction,
+};
+use parlor_schema::{
+    ErrorCode, SessionId, UserId,
+    frame::Refusal,
+    port::{Clock, PortFuture},
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -128,6 +137,9 @@ impl AccountChange {
     }
 }
 
+/// Addresses whose wrong keys are counted.
+const ADDRESSES_MAX: usize = 1 << 14;
+
 /// The key of the admin API, as its SHA-256.
 #[derive(Clone)]
 pub struct AdminKey([u8; 32]);
@@ -147,10 +159,45 @@ impl AdminKey {
 
 /// The admin API of a node that has one.
 pub struct AdminDoor {
-    /// What opens it.
-    pub key: AdminKey,
-    /// What is behind it.
-    pub admin: std::sync::Arc<dyn Admin>,
+    key: AdminKey,
+    admin: Arc<dyn Admin>,
+    clock: Arc<dyn Clock>,
+    wrong: Mutex<Buckets<IpAddr>>,
+}
+
+impl AdminDoor {
+    /// Makes the door to `admin`, at which one address may be wrong so often.
+    #[must_use]
+    pub fn new(
+        key: AdminKey,
+        admin: Arc<dyn Admin>,
+        clock: Arc<dyn Clock>,
+        wrong: Option<Rate>,
+    ) -> Self {
+        Self {
+            key,
+            admin,
+            clock,
+            wrong: Mutex::new(Buckets::new(wrong, ADDRESSES_MAX)),
+        }
+    }
+
+    /// Tells whether a key opens it (AH-3).
+    ///
+    /// # Errors
+    /// `rate_limited`: this address was wrong too often, and the key was not looked at.
+    fn try_key(&self, peer: IpAddr, presented: &str) -> Result<bool, Refusal> {
+        let refused = |retry: RetryAfterMs| Refusal::rate_limited(retry.0);
+        let now = self.clock.monotonic_ms();
+        // Held while comparing, so that keys that come at once are not all looked at.
+        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        wrong.check(&peer, now).map_err(refused)?;
+        let opens = self.key.opens(presented);
+        if !opens {
+            wrong.take(&peer, now).map_err(refused)?;
+        }
+        Ok(opens)
+    }
 }
 
 /// A request with the key (AH-1).
@@ -174,7 +221,7 @@ fn admit(request: &HttpRequest) -> Result<Operator, Refusal> {
     let Some(door) = &state.admin else {
         return Err(Refusal::not_found("path"));
     };
-    if door.key.opens(bearer(request)?) {
+    if door.try_key(peer, bearer(request)?)? {
         return Ok(Operator { state, peer });
     }
     tracing::warn!(target: "audit", %peer, path = request.path(), "a wrong admin key");

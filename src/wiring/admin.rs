@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parlor_actors::{drain::Drain, ports::Ports, registry::Sessions};
+use parlor_actors::{bucket::Rate, drain::Drain, ports::Ports, registry::Sessions};
 use parlor_cluster::{PeerLink, RedisHealth, link::Carrier};
 use parlor_config::Settings;
 use parlor_schema::{
@@ -47,10 +47,10 @@ pub(super) fn door(settings: &Settings, admin: NodeAdmin) -> Result<Option<Admin
         return Ok(None);
     };
     let key = load_shared_secret(file).map_err(StartError::AdminKey)?;
-    Ok(Some(AdminDoor {
-        key: AdminKey::new(key),
-        admin: Arc::new(admin),
-    }))
+    let clock = Arc::clone(&admin.ports.clock);
+    let wrong = Rate::per_minute(settings.limits.logins_per_minute);
+    let key = AdminKey::new(key);
+    Ok(Some(AdminDoor::new(key, Arc::new(admin), clock, wrong)))
 }
 
 impl NodeAdmin {
@@ -60,15 +60,19 @@ impl NodeAdmin {
         let (loads, links) = (membership.loads(), self.cluster.links());
         let load = |id: &NodeId| loads.iter().find(|(node, _)| node == id);
         let link = |id: &NodeId| links.iter().find(|link| link.node == *id);
-        let nodes = view.nodes.iter().map(|node| NodeAnswer {
-            node_id: node.node_id.clone(),
-            boot_id: node.boot_id,
-            internal_address: node.internal_address.as_deref().map(str::to_owned),
-            sessions: load(&node.node_id).map(|(_, load)| load.sessions),
-            rooms: load(&node.node_id).map(|(_, load)| load.rooms),
-            link: link(&node.node_id)
-                .filter(|_| node.node_id != own.node_id)
-                .map(link_answer),
+        let nodes = view.nodes.iter().map(|node| {
+            let load = load(&node.node_id).map(|(_, load)| load);
+            NodeAnswer {
+                node_id: node.node_id.clone(),
+                boot_id: node.boot_id,
+                internal_address: node.internal_address.as_deref().map(str::to_owned),
+                sessions: load.map(|load| load.sessions),
+                rooms: load.map(|load| load.rooms),
+                owned_rooms: load.map(|load| load.owned_rooms),
+                link: link(&node.node_id)
+                    .filter(|_| node.node_id != own.node_id)
+                    .map(link_answer),
+            }
         });
         (view.version, nodes.collect())
     }

@@ -6,7 +6,7 @@ use parlor_cluster::{
     MemoryBus, PeerLink, RandomIds, Redis, RedisHealth, RedisStartError, Seals, SingleMembership,
     SystemClock,
 };
-use parlor_schema::port::{Bus, Membership, NodeInfo, Quota, SessionRegistry};
+use parlor_schema::port::{Bus, Membership, NodeInfo, Quota, SessionRegistry, Timeline};
 
 use crate::internal::Deliver;
 
@@ -76,6 +76,15 @@ impl Cluster {
         match self {
             Self::Alone(..) => None,
             Self::Redis(redis) => Some(redis.quota()),
+        }
+    }
+
+    /// Returns a timeline whose newest events Redis has too, where the settings ask for it; else the timeline itself.
+    #[must_use]
+    pub fn timeline(&self, timeline: Arc<dyn Timeline>) -> Arc<dyn Timeline> {
+        match self {
+            Self::Alone(..) => timeline,
+            Self::Redis(redis) => redis.timeline(timeline),
         }
     }
 

@@ -176,6 +176,11 @@ fn copy_redis(outside: &Outside, health: &RedisHealth) {
     set(&outside.bus_garbage, bus.garbage);
     set(&outside.bus_forged, bus.forged);
     set(&outside.name_conflicts, bus.name_conflicts);
+    let tails = &health.tails;
+    set(&outside.tail_hits, tails.hits);
+    set(&outside.tail_misses, tails.misses);
+    set(&outside.tail_odd, tails.odd);
+    set(&outside.tail_dropped, tails.dropped);
 }
 
 fn copy_links(outside: &Outside, health: &RedisHealth, links: &[PeerLink]) {

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use crate::{
     node::{Node, Site},
+    people::about,
+    place::owner,
     support::Client,
 };
 
@@ -117,6 +119,62 @@ async fn sessions_are_seen_and_closed_from_every_node() {
     until_on(&two, "ana", &["one", "two"]).await;
     one.kill();
     until_on(&two, "ana", &["two"]).await;
+}
+
+/// Returns the load that a node tells of each node: sessions, rooms, owned rooms.
+async fn loads(node: &Node) -> Vec<[u64; 3]> {
+    let (_, answer) = admin(node, "GET", "/cluster").await;
+    let nodes = answer["nodes"].as_array().unwrap().iter();
+    let load = |node: &Value| ["sessions", "rooms", "owned_rooms"].map(|key| node[key].as_u64());
+    nodes
+        .map(|node| load(node).map(|count| count.unwrap_or(u64::MAX)))
+        .collect()
+}
+
+async fn until_loaded(node: &Node, wanted: &[[u64; 3]]) {
+    let began = Instant::now();
+    loop {
+        let found = loads(node).await;
+        if found == wanted {
+            return;
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(25),
+            "{found:?} are not {wanted:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn each_node_tells_of_the_load_and_the_owned_rooms_of_all() {
+    let site = Site::new();
+    let (one, two) = pair(&site, &[]).await;
+    let mut ana = one.session("ana").await;
+    let mut ben = two.session("ben").await;
+    let mut eve = two.session("eve").await;
+    let mut owned = [0; 2];
+    let mut rooms = 0;
+    // Until each owns some; both hold all, as each has members of all.
+    while owned.contains(&0) || rooms < 6 {
+        let room = ana.room(json!({ "members": ["ben", "eve"] })).await;
+        for member in [&mut ben, &mut eve] {
+            about(member, "room.created", &room).await;
+        }
+        owned[usize::from(owner(&room, &["one", "two"]) == "two")] += 1;
+        rooms += 1;
+        assert!(rooms < 60, "{owned:?}");
+    }
+    println!("{rooms} rooms, owned {owned:?}");
+    let all = [[1, rooms, owned[0]], [2, rooms, owned[1]]];
+    for node in [&one, &two] {
+        until_loaded(node, &all).await;
+    }
+    assert_eq!(one.metric("parlor_owned_rooms").await, owned[0] as f64);
+
+    // The rooms of a node that ended are the other's.
+    two.kill();
+    until_loaded(&one, &[[1, rooms, rooms]]).await;
 }
 
 #[tokio::test]

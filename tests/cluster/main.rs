@@ -21,3 +21,4 @@ mod people;
 mod place;
 mod rolling;
 mod start;
+mod tails;

@@ -12,3 +12,4 @@ mod proxy;
 #[path = "../support/redis.rs"]
 mod server;
 mod shared;
+mod tails;

@@ -19,6 +19,7 @@ async fn nodes_see_each_other_with_address_run_and_load() {
     let load = Load {
         sessions: 7,
         rooms: 3,
+        owned_rooms: 2,
     };
     two.redis.membership().report(load);
     within("the load", 5, || {

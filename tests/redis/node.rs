@@ -52,6 +52,15 @@ pub(crate) async fn start(
     node: &str,
     settings: &Settings,
 ) -> Result<(Redis, NodeInfo), RedisStartError> {
+    start_with(node, settings, SECRET).await
+}
+
+/// Does the same with another secret.
+pub(crate) async fn start_with(
+    node: &str,
+    settings: &Settings,
+    secret: [u8; 32],
+) -> Result<(Redis, NodeInfo), RedisStartError> {
     let (clock, ids) = (SystemClock::new(), RandomIds::new());
     let info = NodeInfo {
         node_id: name(node),
@@ -59,7 +68,7 @@ pub(crate) async fn start(
         internal_address: Some(format!("{node}:7000").into()),
     };
     let seals = Seals {
-        packets: PacketSeal::new(&SECRET),
+        packets: PacketSeal::new(&secret),
         calls: None,
     };
     let redis = Redis::start(settings, info.clone(), clock, ids, seals).await?;

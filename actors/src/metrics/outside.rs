@@ -146,6 +146,10 @@ outside! {
     links_http: Gauge = LinksHttp;
     links_down: Gauge = LinksDown;
     name_conflicts: Counter = NameConflicts;
+    tail_hits: Counter = TailHits;
+    tail_misses: Counter = TailMisses;
+    tail_odd: Counter = TailOdd;
+    tail_dropped: Counter = TailDropped;
     cql_buckets: Counter = CqlBuckets;
     cql_reads: Counter = CqlReads;
     cql_coalesced: Counter = CqlCoalesced;

@@ -72,6 +72,21 @@ impl Reader {
         self.ports.timeline.read(self.room, range).await
     }
 
+    /// Reads the newest events: this room knows its head, and they are only looked at.
+    async fn newest(&self, first: Seq, limit: usize) -> Result<Vec<Arc<Event>>, StoreError> {
+        if limit == 0 || first > self.head {
+            return Ok(Vec::new());
+        }
+        let range = ReadRange {
+            from: first,
+            to: self.head,
+            direction: Direction::Down,
+            limit,
+            bytes: HISTORY_BYTES_MAX / 2,
+        };
+        self.ports.timeline.recent(self.room, range).await
+    }
+
     /// Answers `history.get`.
     ///
     /// # Errors
@@ -110,7 +125,10 @@ impl Reader {
             (events, complete)
         } else {
             let to = ask.before.map_or(head, |before| before.min(top).prev());
-            let events = self.range(first, to, Direction::Down, limit).await?;
+            let events = match to == head {
+                true => self.newest(first, limit).await?,
+                false => self.range(first, to, Direction::Down, limit).await?,
+            };
             let complete = to < first || reaches(&events, first, head).0;
             (events, complete)
         };

@@ -181,7 +181,7 @@ async fn last_message(
         limit: NEAR,
         bytes: HISTORY_BYTES_MAX,
     };
-    let events = timeline.read(room, range).await?;
+    let events = timeline.recent(room, range).await?;
     Ok(events
         .into_iter()
         .rfind(|event| event.kind == EventKind::Message))

@@ -41,6 +41,8 @@ struct Record {
     sessions: u32,
     #[serde(default)]
     rooms: u32,
+    #[serde(default)]
+    owned: u32,
     /// It ends, and says so.
     #[serde(default)]
     left: bool,
@@ -135,6 +137,7 @@ impl RedisMembership {
             internal: self.own.internal_address.clone(),
             sessions: load.sessions,
             rooms: load.rooms,
+            owned: load.owned_rooms,
             left,
         };
         let record = serde_json::to_string(&record).expect("a record is always JSON");
@@ -228,6 +231,7 @@ impl RedisMembership {
             let load = Load {
                 sessions: record.sessions,
                 rooms: record.rooms,
+                owned_rooms: record.owned,
             };
             inside.loads.insert(node_id.clone(), load);
             seen.nodes.push(NodeInfo {

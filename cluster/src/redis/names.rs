@@ -3,7 +3,7 @@
 //! All begin with the prefix of the settings and `:`. No name holds braces, so that a Redis Cluster hashes each whole, and
 //! keys of different users, and inboxes of different nodes, spread over its servers.
 
-use parlor_schema::{NodeId, UserId};
+use parlor_schema::{NodeId, RoomId, UserId};
 
 /// Makes names.
 #[derive(Debug, Clone)]
@@ -36,6 +36,11 @@ impl Names {
     /// The key of a user's sessions.
     pub(super) fn sessions(&self, user: &UserId) -> String {
         format!("{}:sessions:{user}", self.prefix)
+    }
+
+    /// The key of the newest events of a room.
+    pub(super) fn tail(&self, room: RoomId) -> String {
+        format!("{}:tail:{room}", self.prefix)
     }
 
     /// The key of a token bucket.

@@ -22,6 +22,8 @@ pub struct Load {
     pub sessions: u32,
     /// Rooms in memory.
     pub rooms: u32,
+    /// Those of them that it owns in its own view.
+    pub owned_rooms: u32,
 }
 
 /// The nodes thought alive; a higher version is newer.

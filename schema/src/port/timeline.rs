@@ -82,6 +82,19 @@ pub trait Timeline: Send + Sync {
         range: ReadRange,
     ) -> PortFuture<'_, Result<Vec<Arc<Event>>, StoreError>>;
 
+    /// Reads as [`Timeline::read`] does, for somebody to look at: `range.to` is at most a head that the caller knows to be durable. A store may
+    /// answer it from a copy of the newest events, so nothing is decided by it: no append, no takeover, no window of repeats (rules A and B).
+    ///
+    /// # Errors
+    /// The store is away or damaged.
+    fn recent(
+        &self,
+        room: RoomId,
+        range: ReadRange,
+    ) -> PortFuture<'_, Result<Vec<Arc<Event>>, StoreError>> {
+        self.read(room, range)
+    }
+
     /// Finds the first position whose event was sent at `at` or later; head + 1 when there is none.
     ///
     /// # Errors

@@ -49,6 +49,9 @@ pub struct NodeAnswer {
     /// The rooms it has in memory, as it last said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rooms: Option<u32>,
+    /// Those of them that it owned within the 5 s before it last said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owned_rooms: Option<u32>,
     /// How this node reaches it; absent for this node itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link: Option<LinkAnswer>,

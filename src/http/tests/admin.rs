@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use actix_web::web;
 use aws_lc_rs::digest::{SHA256, digest};
+use parlor_actors::bucket::Rate;
+use parlor_cluster::SystemClock;
 use parlor_schema::{ErrorCode, SessionId, Timestamp, UserId, frame::Refusal, port::PortFuture};
 
 use super::{
@@ -15,6 +17,9 @@ use super::{
     support::{KEY, Server, plain, signed},
 };
 use crate::auth::RegisterRequest;
+
+/// Wrong keys that one address may try.
+const WRONG_PER_MINUTE: u32 = 5;
 
 /// Remembers what was asked.
 #[derive(Default)]
@@ -35,10 +40,8 @@ impl FakeAdmin {
 /// Makes a door that the same word opens as the token of `ana`, so that tests of the whole table need one only.
 pub(super) fn door(admin: Arc<FakeAdmin>) -> AdminDoor {
     let key = digest(&SHA256, b"good").as_ref().try_into().unwrap();
-    AdminDoor {
-        key: AdminKey::new(key),
-        admin,
-    }
+    let wrong = Rate::per_minute(WRONG_PER_MINUTE);
+    AdminDoor::new(AdminKey::new(key), admin, SystemClock::new(), wrong)
 }
 
 impl Admin for FakeAdmin {
@@ -173,6 +176,36 @@ async fn only_the_key_opens_it() {
         assert_eq!(answer.header("www-authenticate"), "Bearer");
     }
     assert!(server.admin.asked.lock().unwrap().is_empty(), "AH-1");
+}
+
+#[actix_web::test]
+async fn wrong_keys_are_limited_by_address_and_right_ones_are_not() {
+    let server = Server::new(Listener::Whole);
+    let from = |address: &str, key: &str| {
+        plain("GET", "/admin/v1/cluster")
+            .peer_addr(address.parse().unwrap())
+            .insert_header(("Authorization", format!("Bearer {key}")))
+            .to_request()
+    };
+    for _ in 0..3 * WRONG_PER_MINUTE {
+        let answer = server.send(from("192.0.2.1:7", "good")).await;
+        assert_eq!(answer.status, 200);
+    }
+    for _ in 0..WRONG_PER_MINUTE {
+        let answer = server.send(from("192.0.2.1:7", "goo")).await;
+        assert_eq!(answer.problem(), (401, "unauthorized".into(), None));
+    }
+    // Whoever goes on guessing is not told when it is right (AH-3).
+    for key in ["goo", "good"] {
+        let answer = server.send(from("192.0.2.1:8", key)).await;
+        assert_eq!(answer.problem(), (429, "rate_limited".into(), None));
+        let wait = answer.json()["retry_after_ms"].as_u64().unwrap();
+        assert!((1..=12_000).contains(&wait), "{wait}");
+        let seconds: u64 = answer.header("retry-after").parse().unwrap();
+        assert_eq!(seconds, wait.div_ceil(1000));
+    }
+    let answer = server.send(from("192.0.2.2:7", "good")).await;
+    assert_eq!(answer.status, 200, "another address");
 }
 
 #[actix_web::test]

@@ -1,4 +1,4 @@
-//! The seal of a packet over Redis: that whoever sent it has the secret, and for which inbox it is.
+//! The seal of what goes over Redis: that whoever made it has the secret, and for which inbox or key it is.
 //!
 //! Shape: the packet, a newline, an HMAC-SHA-256 of the channel and the packet in 64 digits of hexadecimal. Packets carry events and
 //! frames of users, and Redis may let others publish: who can reach it must not be able to speak for a node.
@@ -14,6 +14,7 @@ use aws_lc_rs::{
 const DIGITS: usize = 64;
 
 /// Seals packets, and checks seals.
+#[derive(Clone)]
 pub struct PacketSeal(Key);
 
 impl PacketSeal {
@@ -32,7 +33,7 @@ impl PacketSeal {
     }
 
     /// Returns the packet inside; none where it was not sealed for this channel with this secret.
-    pub(super) fn open<'a>(&self, channel: &str, sealed: &'a [u8]) -> Option<&'a [u8]> {
+    pub(in crate::redis) fn open<'a>(&self, channel: &str, sealed: &'a [u8]) -> Option<&'a [u8]> {
         let at = sealed.len().checked_sub(DIGITS + 1)?;
         let (packet, seal) = sealed.split_at(at);
         let seal = seal.strip_prefix(b"\n")?;
@@ -43,7 +44,7 @@ impl PacketSeal {
 
     fn tag(&self, channel: &str, packet: &[u8]) -> Tag {
         let mut context = Context::with_key(&self.0);
-        // The name of a channel holds no newline, so that no two pairs give the same text.
+        // The name of a channel or key holds no newline, so that no two pairs give the same text.
         context.update(channel.as_bytes());
         context.update(b"\n");
         context.update(packet);
