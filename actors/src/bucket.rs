@@ -188,17 +188,6 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
         answer
     }
 
-    /// Tells whether [`Buckets::take`] would succeed, and takes nothing.
-    ///
-    /// # Errors
-    /// The bucket of `key` is empty.
-    pub fn check(&self, key: &K, now_ms: u64) -> Result<(), RetryAfterMs> {
-        match (self.rate, self.levels.get(key).copied()) {
-            (Some(rate), Some(mut level)) => level.take(rate, now_ms),
-            _ => Ok(()),
-        }
-    }
-
     /// Returns how many keys are held.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -302,18 +291,6 @@ mod tests {
         assert_eq!(buckets.take(&"a", 0), Err(RetryAfterMs(30_000)));
         assert_eq!(buckets.take(&"b", 0), Ok(()));
         assert_eq!(buckets.len(), 2);
-    }
-
-    #[test]
-    fn a_check_takes_nothing() {
-        let mut buckets = Buckets::new(Rate::per_minute(1), 10);
-        for _ in 0..3 {
-            assert_eq!(buckets.check(&"a", 0), Ok(()));
-        }
-        assert!(buckets.is_empty());
-        buckets.take(&"a", 0).unwrap();
-        assert_eq!(buckets.check(&"a", 1), Err(RetryAfterMs(59_999)));
-        assert_eq!(buckets.take(&"a", 60_000), Ok(()));
     }
 
     #[test]

@@ -110,8 +110,14 @@ export function dayKey(at_ms: number): string {
 /** “Today”, “Yesterday”, “Tuesday, 4 March”. */
 export function dayName(at_ms: number, now_ms: number): string {
   if (dayKey(at_ms) === dayKey(now_ms)) return 'Today';
-  if (dayKey(at_ms) === dayKey(now_ms - DAY_MS)) return 'Yesterday';
+  if (dayKey(at_ms) === dayKey(dayBefore(now_ms))) return 'Yesterday';
   return new Date(at_ms).getFullYear() === new Date(now_ms).getFullYear() ? DAY.format(at_ms) : DATE.format(at_ms);
+}
+
+/** A moment of the day before: not always 24 hours ago, for clocks change. */
+function dayBefore(now_ms: number): number {
+  const day = new Date(now_ms);
+  return day.setDate(day.getDate() - 1);
 }
 
 /** As short as it is still clear, for the list of rooms. */
