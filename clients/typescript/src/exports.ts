@@ -10,6 +10,7 @@ export type { Entry } from './state/outbox.js';
 export { MemoryStorage, type OutboxStorage } from './storage.js';
 export { Accounts, LoginTokens, MemoryLoginStore, fixedToken, type Login, type LoginStore, type TokenSource } from './tokens.js';
 export type { Link, LinkEvents, Transport } from './transport.js';
+export { FallbackTransport, type FallbackPorts } from './transport/fallback.js';
 export { WebSocketTransport } from './transport/websocket.js';
 export type { AppendType, AskType, ClientType, EventFrame, OtherFrame, PayloadOf } from './wire/frame.js';
 export type * from './wire/generated/both.js';

@@ -7,6 +7,7 @@ import { systemChance, systemNow } from './chance.js';
 import { Client, type ClientOptions, type Ports } from './client.js';
 import { MemoryStorage } from './storage.js';
 import { IndexedDbStorage } from './storage/indexeddb.js';
+import { FallbackTransport } from './transport/fallback.js';
 import { WebSocketTransport } from './transport/websocket.js';
 
 export * from './exports.js';
@@ -20,7 +21,7 @@ export { BrowserLoginStore } from './tokens.js';
 export function connect({ url = location.origin, ...options }: ClientOptions & { readonly url?: string }, ports: Partial<Ports> = {}): Client {
   const name = options.user_id === undefined ? undefined : `parlor.outbox/${url}/${options.user_id}`;
   const client = new Client(options, {
-    transport: new WebSocketTransport(url),
+    transport: new FallbackTransport(url, new WebSocketTransport(url)),
     storage: name === undefined ? new MemoryStorage() : new IndexedDbStorage(name),
     chance: systemChance,
     now: systemNow,

@@ -6,6 +6,7 @@
 import { systemChance, systemNow } from './chance.js';
 import { Client, type ClientOptions, type Ports } from './client.js';
 import { MemoryStorage } from './storage.js';
+import { FallbackTransport } from './transport/fallback.js';
 import { NodeSocketTransport } from './transport/node.js';
 
 export * from './exports.js';
@@ -14,7 +15,7 @@ export { NodeSocketTransport } from './transport/node.js';
 /** Makes a client of the server at `url` and starts it. `ports` replaces what stands behind it: the storage, to keep the outbox over a restart. */
 export function connect({ url, ...options }: ClientOptions & { readonly url: string }, ports: Partial<Ports> = {}): Client {
   const client = new Client(options, {
-    transport: new NodeSocketTransport(url),
+    transport: new FallbackTransport(url, new NodeSocketTransport(url)),
     storage: new MemoryStorage(),
     chance: systemChance,
     now: systemNow,

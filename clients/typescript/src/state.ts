@@ -2,6 +2,7 @@
  * The pure states, for tests and for clients of another shape.
  */
 export { Backoff } from './state/backoff.js';
+export { Carriers, type Way } from './state/carriers.js';
 export { ClientState } from './state/client.js';
 export { Connection } from './state/connection.js';
 export type { Effect, Settings } from './state/notices.js';

@@ -1,8 +1,8 @@
 /**
  * What carries frames: the seam between the client and a socket, or whatever stands in for one.
  *
- * A WebSocket is the only transport there is. Server-sent events or long poll, once the server has them, are another
- * `Transport`: it opens a stream for what the server says, posts what the client says, and the state machine sees no difference.
+ * A WebSocket is one, of browsers or of Node. `transport/fallback.ts` is another, around one of them: it goes by server-sent events or long
+ * poll when the socket cannot be had, and the state machine sees no difference.
  */
 import type { LinkEnd } from './state/connection.js';
 

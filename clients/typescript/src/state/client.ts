@@ -316,6 +316,8 @@ export class ClientState {
         break;
       case 'receipt': this.#receipts.refused(purpose.receipt, error.temporary, error.retry_after_ms ?? 0, now); break;
       case 'resume':
+        // Its next event shows the hole, which is read back; over a socket it is resumed.
+        if (error.code === 'socket_only') break;
         if (error.temporary) {
           this.#connection.lost(now, error.message);
         } else {

@@ -13,9 +13,10 @@ import type { Details, ErrorCode, Refusal } from './generated/server.js';
  * - `timeout`: no reply in time;
  * - `full`: a queue of the client is full;
  * - `discarded`: it was taken out of the outbox;
- * - `stopped`: the client has ended.
+ * - `stopped`: the client has ended;
+ * - `socket_only`: the client is connected over HTTP, and this goes over a socket only.
  */
-export type LocalCode = 'unreachable' | 'disconnected' | 'timeout' | 'full' | 'discarded' | 'stopped';
+export type LocalCode = 'unreachable' | 'disconnected' | 'timeout' | 'full' | 'discarded' | 'stopped' | 'socket_only';
 
 /** Server codes after which the same frame, with the same `msg_id`, may succeed later. */
 const TEMPORARY: ReadonlySet<string> = new Set<ErrorCode | LocalCode>([

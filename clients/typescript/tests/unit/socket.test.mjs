@@ -1,12 +1,10 @@
 /** The socket of Node against a scripted server: bytes in any pieces, and what is no WebSocket. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import test from 'node:test';
 import { NodeSocketTransport } from '../../dist/node.js';
-
-const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
+import { clientFrames, frame, text, upgrade } from '../support/websocket.mjs';
 
 /** A server that accepts an upgrade and hands over the socket; `accept` may change the key it answers. */
 async function scripted(accept = (key) => key) {
@@ -17,9 +15,7 @@ async function scripted(accept = (key) => key) {
   const fresh = [];
   const waiting = [];
   server.on('upgrade', (request, socket) => {
-    const key = createHash('sha1').update(accept(request.headers['sec-websocket-key']) + GUID).digest('base64');
-    socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${key}\r\n\r\n`);
-    socket.on('error', () => {});
+    upgrade(socket, accept(request.headers['sec-websocket-key']));
     sockets.push(socket);
     fresh.push(socket);
     waiting.shift()?.(fresh.shift());
@@ -44,35 +40,6 @@ function listen(url) {
     });
   });
   return { heard, ended };
-}
-
-function frame(first, body, mask = 0) {
-  const { length } = body;
-  const head = length < 126 ? [first, mask | length] : length < 65_536 ? [first, 126, length >> 8, length & 255]
-    : [first, 127, 0, 0, 0, 0, ...[24, 16, 8, 0].map((by) => (length >>> by) & 255)];
-  return Buffer.concat([Buffer.from(head), body]);
-}
-
-const text = (said) => frame(0x81, Buffer.from(said));
-
-/** Reads the frames of a client. */
-async function* clientFrames(socket) {
-  let bytes = Buffer.alloc(0);
-  for await (const chunk of socket) {
-    bytes = Buffer.concat([bytes, chunk]);
-    for (;;) {
-      if (bytes.length < 6) break;
-      const short = bytes[1] & 127;
-      assert.ok(bytes[1] & 128, 'masked');
-      const head = short === 126 ? 4 : short === 127 ? 10 : 2;
-      const length = short === 126 ? bytes.readUInt16BE(2) : short === 127 ? Number(bytes.readBigUInt64BE(2)) : short;
-      if (bytes.length < head + 4 + length) break;
-      const mask = bytes.subarray(head, head + 4);
-      const body = Buffer.from(bytes.subarray(head + 4, head + 4 + length)).map((byte, at) => byte ^ mask[at & 3]);
-      yield { op: bytes[0] & 15, body };
-      bytes = bytes.subarray(head + 4 + length);
-    }
-  }
 }
 
 test('messages come whole, in whatever pieces their bytes do', { timeout: 20_000 }, async () => {

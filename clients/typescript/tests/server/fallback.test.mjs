@@ -1,0 +1,101 @@
+/** Against a real server, which has no events over HTTP yet: a client that would go another way ends up as one that has only the socket. */
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { connect as dial } from 'node:net';
+import { once } from 'node:events';
+import test from 'node:test';
+import { FallbackTransport, NodeSocketTransport } from '../../dist/node.js';
+import { Server, heard, online, pass, until } from '../support/server.mjs';
+
+/** Passes HTTP on to a server and counts it, and cuts whoever asks for a socket while `refuses`. */
+async function gate(url) {
+  const { hostname, port } = new URL(url);
+  const calls = { events: 0, sockets: 0 };
+  const state = { refuses: true, calls, url: '' };
+  const front = createServer(async (request, response) => {
+    const body = [];
+    for await (const chunk of request) body.push(chunk);
+    if (request.url.startsWith('/v1/events')) calls.events += 1;
+    const { host, connection, 'content-length': _, ...headers } = request.headers;
+    const answer = await fetch(new URL(request.url, url), { method: request.method, headers, body: request.method === 'GET' ? undefined : Buffer.concat(body) });
+    state.status = answer.status;
+    response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? 'text/plain' }).end(Buffer.from(await answer.arrayBuffer()));
+  }).listen(0, '127.0.0.1');
+  front.on('upgrade', (request, socket) => {
+    calls.sockets += 1;
+    socket.on('error', () => {});
+    if (state.refuses) { socket.destroy(); return; }
+    const server = dial(Number(port), hostname, () => {
+      const lines = [`GET ${request.url} HTTP/1.1`];
+      for (let at = 0; at < request.rawHeaders.length; at += 2) lines.push(`${request.rawHeaders[at]}: ${request.rawHeaders[at + 1]}`);
+      server.write(`${lines.join('\r\n')}\r\n\r\n`);
+      socket.pipe(server).pipe(socket);
+    });
+    server.on('error', () => socket.destroy());
+    socket.on('close', () => server.destroy());
+  });
+  await once(front, 'listening');
+  state.url = `http://127.0.0.1:${front.address().port}`;
+  state.end = () => { front.close(); front.closeAllConnections(); };
+  return state;
+}
+
+test('where no socket is to be had the server is asked once, and the client waits for a socket as before', { timeout: 60_000 }, async () => {
+  const server = await Server.start();
+  const front = await gate(server.url);
+  try {
+    const tokens = await server.tokens('ana');
+    const both = server.connect({ tokens, user_id: 'ana', url: front.url });
+    const alone = server.connect({ tokens, user_id: 'ana', url: front.url }, { transport: new NodeSocketTransport(front.url) });
+    const states = { both: new Set(), alone: new Set() };
+    both.on('state', ({ name }) => states.both.add(name));
+    alone.on('state', ({ name }) => states.alone.add(name));
+    while (front.calls.sockets < 12) {
+      both.hurry();
+      alone.hurry();
+      await pass(10);
+    }
+    assert.deepEqual([front.calls.events, front.status], [1, 503]);
+    assert.deepEqual(states.both, states.alone);
+    const { done } = both.append('room.create', { kind: 'group', name: 'Tea' });
+    front.refuses = false;
+    while (both.state.name !== 'online' || alone.state.name !== 'online') {
+      both.hurry();
+      alone.hurry();
+      await pass(10);
+    }
+    const { room } = await done;
+    const seen = heard(alone, 'event', ({ type }) => type === 'message');
+    assert.equal((await both.send(room.room_id, 'hello').done).seq, 2);
+    assert.equal((await seen).payload.body.text, 'hello');
+    assert.equal(front.calls.events, 1);
+  } finally {
+    front.end();
+    await server.end();
+  }
+});
+
+test('where the socket is to be had nothing else is asked, over a kill of the server too', { timeout: 60_000 }, async () => {
+  const server = await Server.start();
+  const front = await gate(server.url);
+  front.refuses = false;
+  try {
+    const ana = server.connect({ tokens: await server.tokens('ana'), user_id: 'ana', url: front.url }, { transport: new FallbackTransport(front.url, new NodeSocketTransport(front.url)) });
+    await online(ana);
+    const { room } = await ana.append('room.create', { kind: 'group', name: 'Tea' }).done;
+    const seqs = [];
+    ana.on('event', ({ payload }) => seqs.push(payload.seq));
+    assert.equal((await ana.send(room.room_id, 'before').done).seq, 2);
+    assert.equal(front.calls.events, 0);
+    await server.kill();
+    const { done } = ana.send(room.room_id, 'meanwhile');
+    await server.start();
+    ana.hurry();
+    assert.equal((await done).seq, 3);
+    await until(ana, () => seqs.includes(3), 'the event');
+    assert.deepEqual(seqs.filter((seq) => seq > 1), [2, 3]);
+  } finally {
+    front.end();
+    await server.end();
+  }
+});

@@ -1,0 +1,217 @@
+/**
+ * What happens when the socket cannot be had. No server has events over HTTP yet: these tests run against one of their own
+ * (`support/events.mjs`), which keeps what PROTOCOL says of them. What today's server answers is in `tests/server/fallback.test.mjs`.
+ */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { Client, FallbackTransport, MemoryStorage, NodeSocketTransport, fixedToken, systemChance, systemNow } from '../../dist/node.js';
+import { Carriers } from '../../dist/state.js';
+import { Dice, seed } from '../support/dice.mjs';
+import { EventsServer } from '../support/events.mjs';
+import { ROOM } from '../support/model.mjs';
+import { Proxy } from '../support/proxy.mjs';
+import { heard, pass, until } from '../support/server.mjs';
+
+const STEP = { timeout: 30_000 };
+
+/** Runs with a server whose ways are these, and ends what was made. */
+function withServer(ways, run) {
+  return async () => {
+    const server = await EventsServer.start(ways);
+    const ends = [() => server.end()];
+    const client = (options = {}, { url = server.url, ...ports } = {}) => {
+      const made = new Client({ tokens: fixedToken('t1'), positions: { [ROOM]: 0 }, delivered_receipts: false, ...options }, {
+        transport: new FallbackTransport(url, new NodeSocketTransport(url), { random: () => 0.999, ...ports }), storage: new MemoryStorage(), chance: systemChance, now: systemNow,
+      });
+      made.seqs = [];
+      made.mine = [];
+      made.states = [];
+      made.on('event', ({ payload }) => { made.seqs.push(payload.seq); if (payload.client_msg_id) made.mine.push(payload.client_msg_id); });
+      made.on('gap', () => made.seqs.push('gap'));
+      made.on('state', ({ name }) => made.states.push(name));
+      ends.push(() => made.stop());
+      void made.start();
+      return made;
+    };
+    try {
+      await run({ server, client, later: (end) => ends.push(end) });
+    } finally {
+      for (const end of ends.reverse()) await end();
+    }
+  };
+}
+
+const upTo = (head) => Array.from({ length: head }, (_, at) => at + 1);
+const level = (client, server) => until(client, () => client.seqs.length >= server.timeline.length, 'all events');
+
+for (const [what, ways, call] of [
+  ['server-sent events', {}, 'GET /v1/events/stream'],
+  ['long poll, where a stream is not served', { stream: 501 }, 'POST /v1/events'],
+  ['long poll, where something else answers', { stream: 'page' }, 'POST /v1/events'],
+  ['long poll, where a proxy keeps the stream to itself', { stream: 'withheld' }, 'POST /v1/events'],
+  ['server-sent events, after a refusal for good', { socket: 403 }, 'GET /v1/events/stream'],
+]) {
+  test(`a socket that cannot be had is replaced by ${what}`, STEP, withServer(ways, async ({ server, client }) => {
+    for (let count = 0; count < 12; count += 1) server.post();
+    const ana = client({ user_id: 'ana' }, { times: { silence: 300 } });
+    const { seq } = await ana.send(ROOM, 'over HTTP').done;
+    assert.equal(seq, 13);
+    server.post();
+    await level(ana, server);
+    assert.deepEqual(ana.seqs, upTo(14));
+    assert.deepEqual([server.calls['message.send'], server.calls.welcome], [1, 1]);
+    assert.ok(server.calls[call] >= 1);
+    assert.equal(server.calls.socket, ways.socket === 403 ? 1 : 2);
+    assert.equal(server.headers.at(-1)['parlor-device'], undefined);
+  }));
+}
+
+test('cuts in the middle of a stream, a poll and a reply lose nothing and double nothing', { timeout: 90_000 }, withServer({}, async ({ server, client, later }) => {
+  const dice = new Dice(seed());
+  const proxy = await Proxy.start(server.port);
+  later(() => proxy.end());
+  const ana = client({ user_id: 'ana' }, { url: proxy.url });
+  await until(ana, () => ana.state.name === 'online', 'online');
+  const sent = [];
+  for (let cut = 0; cut < 60; cut += 1) {
+    if (cut === 40) server.stream = 501;
+    const hit = proxy.cutAfter(1 + dice.below(600), dice.below(3) === 0 ? 'up' : 'down');
+    server.losesReplies = dice.below(4) === 0;
+    for (let count = 0; count < 3; count += 1) server.post();
+    sent.push(ana.send(ROOM, `${cut}`));
+    while (cut % 2 === 0 && ana.state.name !== 'online') { ana.hurry(); await pass(5); }
+    await Promise.race([hit, pass(100).then(() => proxy.cut())]);
+    ana.hurry();
+  }
+  while (ana.outbox().length > 0 || ana.state.name !== 'online') { ana.hurry(); await pass(5); }
+  const acks = await Promise.all(sent.map(({ done }) => done));
+  await level(ana, server);
+  assert.deepEqual(ana.seqs, upTo(server.timeline.length));
+  assert.deepEqual(ana.mine, sent.map(({ msg_id }) => msg_id));
+  assert.equal(new Set(acks.map(({ seq }) => seq)).size, 60);
+  assert.equal(server.timeline.length, 240);
+  assert.ok(proxy.cuts >= 60 && proxy.torn >= 10, `${proxy.cuts} cuts, ${proxy.torn} torn`);
+}));
+
+test('the socket is tried meanwhile and taken back, without a repeat, a skip or a second effect', STEP, withServer({}, async ({ server, client, later }) => {
+  // Waits of 0.02 of 10 s, 20 s …
+  const ana = client({ user_id: 'ana' }, { random: () => 0.02 });
+  await until(ana, () => ana.state.name === 'online', 'online over HTTP');
+  const posting = setInterval(() => server.post(), 5);
+  later(() => clearInterval(posting));
+  const sent = Array.from({ length: 20 }, (_, at) => ana.send(ROOM, `before ${at}`));
+  await pass(300);
+  server.socket = 'served';
+  while (!server.hellos.some(({ rooms }) => rooms === 'all')) await heard(ana, 'event');
+  await until(ana, () => ana.state.name === 'online', 'online over the socket');
+  const http = server.calls['POST /v1/frames'];
+  sent.push(ana.send(ROOM, 'after'));
+  await Promise.all(sent.map(({ done }) => done));
+  clearInterval(posting);
+  await level(ana, server);
+  assert.deepEqual(ana.seqs, upTo(server.timeline.length));
+  assert.deepEqual(ana.mine, sent.map(({ msg_id }) => msg_id));
+  assert.equal(server.calls['POST /v1/frames'], http);
+  const [knock, hello] = server.hellos;
+  assert.deepEqual([knock.rooms, knock.resume, hello.rooms, typeof hello.resume.rooms[ROOM]], ['none', undefined, 'all', 'number']);
+  // And lost again: over HTTP from where it was.
+  server.socket = 'cut';
+  server.cut();
+  server.post();
+  await level(ana, server);
+  assert.deepEqual(ana.seqs, upTo(server.timeline.length));
+}));
+
+for (const status of [404, 501, 503]) {
+  test(`a server that answers ${status} is asked once in ten minutes, and all is as over the socket alone`, STEP, withServer({ poll: status }, async ({ server, client }) => {
+    let now = 0;
+    const ana = client({}, { now: () => now });
+    while (server.calls.socket !== 6) { ana.hurry(); await pass(5); }
+    assert.equal(server.calls['POST /v1/events'], 1);
+    assert.deepEqual(new Set(ana.states), new Set(['connecting', 'waiting']));
+    now = 600_000;
+    while (server.calls['POST /v1/events'] !== 2) { ana.hurry(); await pass(5); }
+    server.socket = 'served';
+    while (ana.state.name !== 'online') { ana.hurry(); await pass(5); }
+    assert.equal((await ana.send(ROOM, 'hi').done).seq, 1);
+    assert.equal(server.calls['GET /v1/events/stream'], undefined);
+  }));
+}
+
+test('a refusal for good stops the client as ever where HTTP has nothing', STEP, withServer({ socket: 426, poll: 404 }, async ({ server, client }) => {
+  const ana = client();
+  const { reason } = await heard(ana, 'state', ({ name }) => name === 'stopped');
+  assert.deepEqual([reason.why, server.calls.socket, server.calls['POST /v1/events']], ['refused', 1, 1]);
+}));
+
+test('a token that ended is renewed, over HTTP as over a socket', STEP, withServer({}, async ({ server, client }) => {
+  const needs = [];
+  const tokens = {
+    async token(need) {
+      needs.push(need);
+      if (need === 'rejected') server.token = 't2';
+      return needs.includes('rejected') ? 't2' : 't1';
+    },
+  };
+  const ana = client({ tokens });
+  await until(ana, () => ana.state.name === 'online', 'online');
+  server.post();
+  await level(ana, server);
+  server.token = 'none';
+  server.cut();
+  await heard(ana, 'state', ({ name }) => name === 'online');
+  server.post();
+  await level(ana, server);
+  assert.deepEqual(ana.seqs, [1, 2]);
+  assert.equal(needs.at(-1), 'rejected');
+}));
+
+test('what needs a socket is refused as such, and the rest is answered', STEP, withServer({}, async ({ client }) => {
+  const ana = client();
+  await until(ana, () => ana.state.name === 'online', 'online');
+  for (const type of ['room.subscribe', 'room.unsubscribe', 'presence.watch', 'presence.unwatch']) {
+    await assert.rejects(ana.request(type, { room_id: ROOM, user_ids: [] }), { code: 'socket_only' });
+  }
+  assert.deepEqual((await ana.request('history.get', { room_id: ROOM, after: 0, limit: 10 })).events, []);
+}));
+
+test('events of rooms that are not wanted are not handed out', STEP, withServer({}, async ({ server, client }) => {
+  const ana = client({ rooms: 'none', positions: {} });
+  await until(ana, () => ana.state.name === 'online', 'online');
+  server.post();
+  const typed = await Promise.race([heard(ana, 'notice', ({ type }) => type === 'typing', 2_000).catch(() => 'none'), pass(300)]);
+  assert.deepEqual([ana.seqs, typed], [[], undefined]);
+}));
+
+test('a socket that does not answer counts as one that cannot be had', STEP, withServer({ socket: 'silent' }, async ({ server, later }) => {
+  const transport = new FallbackTransport(server.url, new NodeSocketTransport(server.url));
+  const open = () => {
+    const link = transport.open({ opened: () => link.send(JSON.stringify({ type: 'hello', msg_id: 'h', payload: { token: 't1', rooms: 'all' } })), text: (text) => told(JSON.parse(text).type), alive() {}, closed() {} });
+    later(() => link.drop(1000));
+    return link;
+  };
+  let told;
+  const welcome = new Promise((done) => { told = done; });
+  for (let count = 0; count < 2; count += 1) {
+    const link = open();
+    await pass(50);
+    // As the state does after ten seconds.
+    link.drop();
+  }
+  open();
+  assert.equal(await welcome, 'welcome');
+  assert.equal(server.calls.socket, 2);
+}));
+
+test('carriers: two failures in a row, not those that HTTP would meet as well; waits double to five minutes', () => {
+  const carriers = new Carriers();
+  assert.equal(carriers.socketFailed({}, 0), false);
+  carriers.socketHad();
+  assert.equal(carriers.socketFailed({ reason: 'gone' }, 0), false);
+  for (const end of [{ code: 4500 }, { status: 401 }, { status: 429 }, { status: 503 }]) assert.equal(carriers.socketFailed(end, 0), false);
+  assert.equal(carriers.socketAway(0), false);
+  assert.equal(carriers.socketFailed({ status: 502 }, 0), true);
+  carriers.bar('poll', 0);
+  assert.deepEqual([carriers.socketAway(599_999), carriers.socketAway(600_000)], [false, true]);
+  assert.deepEqual(Array.from({ length: 7 }, () => carriers.retryIn(() => 0.5)), [5_000, 10_000, 20_000, 40_000, 80_000, 150_000, 150_000]);
+});
