@@ -147,7 +147,8 @@ export class HttpLink implements Link {
   async #run({ token, device, rooms, resume }: Hello): Promise<void> {
     this.#token = token ?? '';
     this.#device = device?.id ?? undefined;
-    if (rooms !== 'all') this.#wanted = new Set([...(Array.isArray(rooms) ? rooms : []), ...Object.keys(resume?.rooms ?? {})]);
+    // These calls deliver every room of the user.
+    if (rooms && rooms !== 'all') this.#wanted = new Set([...(rooms === 'none' ? [] : rooms), ...Object.keys(resume?.rooms ?? {})]);
     try {
       const first = await this.#ask({ resume, wait_ms: 0 }, this.#ports.times.first);
       if (!first.events.some(({ type }) => type === 'welcome')) throw new Refused(501, 'no welcome came');

@@ -79,6 +79,19 @@ test('positions that do not fit into hello follow by room.subscribe', () => {
   assert.deepEqual(subscribes[0], { room_id: Object.keys(positions)[resumed], after: resumed + 1 });
 });
 
+test('where positions that did not fit need a socket, they are kept, and the next event shows the hole', () => {
+  const positions = Object.fromEntries(Array.from({ length: 2_000 }, (_, at) => [`0191f0c2-7b00-7000-8000-${String(at).padStart(12, '0')}`, at + 1]));
+  const rig = new Rig({ positions }).online();
+  const { msg_id, payload: { room_id, after } } = rig.last('room.subscribe');
+  rig.hear({ type: 'error', msg_id, payload: { code: 'socket_only', message: 'no socket' } });
+  assert.deepEqual([rig.state.online, rig.state.positions()[room_id], rig.heard('notice')], [true, after, []]);
+  rig.hear(eventFrame(after + 3, {}, room_id));
+  assert.equal(rig.heard('event').length, 0);
+  // The array grows while it is gone through.
+  for (const { type, msg_id: id } of rig.sent) if (type === 'room.subscribe') rig.hear({ type: 'error', msg_id: id, payload: { code: 'socket_only', message: 'no socket' } });
+  assert.deepEqual(rig.last('history.get').payload, { room_id, after, limit: 200 });
+});
+
 test('an entry is settled by its ack, kept over a lost connection, and sent with the same id', () => {
   const rig = new Rig().online();
   rig.do('append', 0, message('m1')).do('append', 0, message('m2'));
