@@ -47,9 +47,9 @@ export class Carriers {
     this.#retries = 0;
   }
 
-  /** The server does not have this way. */
-  bar(way: Way, now: number): void {
-    this.#barred.set(way, now + BARRED_MS);
+  /** The server does not have this way, or nothing comes by it. */
+  bar(way: Way, now: number, for_ms = BARRED_MS): void {
+    this.#barred.set(way, now + for_ms);
   }
 
   usable(way: Way, now: number): boolean {

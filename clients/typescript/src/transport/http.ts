@@ -35,7 +35,7 @@ export interface HttpTimes {
   readonly reply: number;
   /** What a poll asks the server to wait: less than after what the client asks whether it is there. */
   readonly poll: number;
-  /** Silence of a stream, which has a comment every 15 s. */
+  /** Silence of a stream, which has a comment every 15 s; after it another is opened from the same cursor. */
   readonly silence: number;
   /** A stream that lasted this long was a success. */
   readonly stable: number;
@@ -43,11 +43,13 @@ export interface HttpTimes {
   readonly pace: number;
 }
 
-export const HTTP_TIMES: HttpTimes = { first: 5_000, reply: 15_000, poll: 20_000, silence: 35_000, stable: 5_000, pace: 1_000 };
+export const HTTP_TIMES: HttpTimes = { first: 5_000, reply: 15_000, poll: 20_000, silence: 20_000, stable: 5_000, pace: 1_000 };
 
 /** Events of one answer. */
 const EVENTS_MAX = 200;
 const QUEUE_MAX = 2_000;
+/** How long no stream is tried after one of which nothing came, in milliseconds. */
+const WITHHELD_MS = 6 * 3_600_000;
 /** Of one call; the server takes no more, and no more than 1 MiB. */
 const BATCH_FRAMES = 100;
 const BATCH_BYTES = 64 * 1024;
@@ -203,8 +205,9 @@ export class HttpLink implements Link {
       });
     } catch (error) {
       if (this.#over) return;
-      const withheld = error instanceof Silence && bytes <= 0;
-      if (withheld || (error instanceof Refused && error.absent && !(this.#streamed && error.status === 503))) carriers.bar('stream', now());
+      // Something on the way keeps it to itself: each try holds the events up for a while, so there are few.
+      if (error instanceof Silence && bytes <= 0) carriers.bar('stream', now(), WITHHELD_MS);
+      else if (error instanceof Refused && error.absent && !(this.#streamed && error.status === 503)) carriers.bar('stream', now());
       else if (error instanceof Refused || bytes < 0) throw error;
     }
     if (bytes > 0) this.#streamed = true;

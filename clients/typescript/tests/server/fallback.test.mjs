@@ -7,7 +7,7 @@ import { createServer } from 'node:http';
 import { connect as dial } from 'node:net';
 import { once } from 'node:events';
 import test from 'node:test';
-import { FallbackTransport, NodeSocketTransport } from '../../dist/node.js';
+import { NodeSocketTransport } from '../../dist/node.js';
 import { welcomeFrame } from '../support/model.mjs';
 import { Server, heard, online, pass, until } from '../support/server.mjs';
 
@@ -86,7 +86,7 @@ test('where the socket is to be had nothing else is asked, over a kill of the se
   const front = await gate(server.url);
   front.refuses = false;
   try {
-    const ana = server.connect({ tokens: await server.tokens('ana'), user_id: 'ana', url: front.url }, { transport: new FallbackTransport(front.url, new NodeSocketTransport(front.url)) });
+    const ana = server.connect({ tokens: await server.tokens('ana'), user_id: 'ana', url: front.url });
     await online(ana);
     const { room } = await ana.append('room.create', { kind: 'group', name: 'Tea' }).done;
     const seqs = [];

@@ -42,6 +42,11 @@ export class EventsServer {
   /** What somebody else says. */
   post() { return this.#store('bo'); }
 
+  /** Says something to every stream, with no id. */
+  say(frame) {
+    for (const open of this.#open) open.write(`event: ${frame.type}\ndata: ${JSON.stringify(frame)}\n\n`);
+  }
+
   /** Cuts every stream and socket. */
   cut() {
     for (const open of this.#open) open.destroy();
@@ -167,7 +172,10 @@ export class EventsServer {
 
   #welcome() {
     this.#count('welcome');
-    const room = { room_id: ROOM, kind: 'group', public: false, created_at: '2026-01-01T00:00:00.000Z', head: this.timeline.length, mode: 'active', role: 'member', read: 0, delivered: 0, unread: 0, mentions: 0 };
+    const room = {
+      room_id: ROOM, kind: 'group', public: false, created_at: '2026-01-01T00:00:00.000Z', head: this.timeline.length,
+      mode: 'active', role: 'member', read: 0, delivered: 0, unread: 0, mentions: 0,
+    };
     return welcomeFrame([room], { cursor: write(this.timeline.length) });
   }
 

@@ -22,7 +22,8 @@ function withServer(ways, run) {
     const ends = [() => server.end()];
     const client = (options = {}, { url = server.url, ...ports } = {}) => {
       const made = new Client({ tokens: fixedToken('t1'), positions: { [ROOM]: 0 }, delivered_receipts: false, ...options }, {
-        transport: new FallbackTransport(url, new NodeSocketTransport(url), { random: () => 0.999, ...ports }), storage: new MemoryStorage(), chance: systemChance, now: systemNow,
+        transport: new FallbackTransport(url, new NodeSocketTransport(url), { random: () => 0.999, ...ports }),
+        storage: new MemoryStorage(), chance: systemChance, now: systemNow,
       });
       made.seqs = [];
       made.mine = [];
@@ -173,6 +174,33 @@ test('a token that ended is renewed, over HTTP as over a socket', STEP, withServ
   assert.equal(needs.at(-1), 'rejected');
 }));
 
+test('a token that is about to end is replaced without a new connection', STEP, withServer({}, async ({ server, client }) => {
+  const tokens = { async token(need) { return need === 'expiring' ? server.token = 't2' : 't1'; } };
+  const ana = client({ tokens });
+  await until(ana, () => ana.state.name === 'online', 'online');
+  server.post();
+  await level(ana, server);
+  server.say({ type: 'auth.expiring', payload: { expires_at: '2026-01-01T00:00:01.000Z' } });
+  while (server.token !== 't2') await pass(10);
+  assert.equal((await ana.send(ROOM, 'with the new one').done).seq, 2);
+  server.cut();
+  server.post();
+  await level(ana, server);
+  assert.deepEqual([ana.seqs, server.calls.welcome], [[1, 2, 3], 1]);
+}));
+
+test('what has carried is not given up for a 503, as of a node that drains', STEP, withServer({ stream: 501 }, async ({ server, client }) => {
+  const ana = client({}, { times: { poll: 50 } });
+  await until(ana, () => ana.state.name === 'online', 'online');
+  server.poll = 503;
+  await heard(ana, 'state', ({ name }) => name === 'waiting');
+  server.post();
+  server.poll = 'served';
+  ana.hurry();
+  await level(ana, server);
+  assert.deepEqual(ana.seqs, [1]);
+}));
+
 test('what needs a socket is refused as such, and the rest is answered', STEP, withServer({}, async ({ client }) => {
   const ana = client();
   await until(ana, () => ana.state.name === 'online', 'online');
@@ -193,7 +221,8 @@ test('events of rooms that are not wanted are not handed out', STEP, withServer(
 test('a socket that does not answer counts as one that cannot be had', STEP, withServer({ socket: 'silent' }, async ({ server, later }) => {
   const transport = new FallbackTransport(server.url, new NodeSocketTransport(server.url));
   const open = () => {
-    const link = transport.open({ opened: () => link.send(JSON.stringify({ type: 'hello', msg_id: 'h', payload: { token: 't1', rooms: 'all' } })), text: (text) => told(JSON.parse(text).type), alive() {}, closed() {} });
+    const hello = JSON.stringify({ type: 'hello', msg_id: 'h', payload: { token: 't1', rooms: 'all' } });
+    const link = transport.open({ opened: () => link.send(hello), text: (text) => told(JSON.parse(text).type), alive() {}, closed() {} });
     later(() => link.drop(1000));
     return link;
   };
