@@ -44,6 +44,8 @@ function withServer(ways, run) {
 }
 
 const upTo = (head) => Array.from({ length: head }, (_, at) => at + 1);
+/** The client would put right what comes twice or not at all: nothing did. */
+const exact = (client) => assert.deepEqual([client.stats.repeated, client.stats.pages], [0, 0]);
 const level = (client, server) => until(client, () => client.seqs.length >= server.timeline.length, 'all events');
 
 for (const [what, ways, call] of [
@@ -61,6 +63,7 @@ for (const [what, ways, call] of [
     server.post();
     await level(ana, server);
     assert.deepEqual(ana.seqs, upTo(14));
+    exact(ana);
     assert.deepEqual([server.calls['message.send'], server.calls.welcome], [1, 1]);
     assert.ok(server.calls[call] >= 1);
     assert.equal(server.calls.socket, ways.socket === 403 ? 1 : 2);
@@ -187,6 +190,7 @@ test('a token that is about to end is replaced without a new connection', STEP, 
   server.post();
   await level(ana, server);
   assert.deepEqual([ana.seqs, server.calls.welcome], [[1, 2, 3], 1]);
+  exact(ana);
 }));
 
 test('what has carried is not given up for a 503, as of a node that drains', STEP, withServer({ stream: 501 }, async ({ server, client }) => {
