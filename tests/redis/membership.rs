@@ -69,6 +69,27 @@ async fn a_node_that_leaves_is_gone_at_once() {
 }
 
 #[tokio::test]
+async fn a_node_that_comes_back_into_the_view_is_told_that_it_missed_something() {
+    let server = RedisServer::start();
+    let settings = settings(&server.url());
+    let one = Node::start("n1", &settings).await;
+    let mut two = Node::start("n2", &settings).await;
+    let _three = Node::start("n3", &settings).await;
+    one.sees(&["n1", "n2", "n3"]).await;
+    two.hears_of_loss("n1", 5).await;
+    let began = Instant::now();
+    // As if what it says of itself did not arrive; its subscription goes on, so that it does not know.
+    while one.view() != ["n1", "n3"] {
+        assert!(began.elapsed() < Duration::from_secs(30), "n2 stays");
+        server.cli(&["DEL", "parlor:node:n2"]);
+        sleep(Duration::from_millis(20)).await;
+    }
+    two.arrived();
+    one.sees(&["n1", "n2", "n3"]).await;
+    two.hears_of_loss("n1", 5).await;
+}
+
+#[tokio::test]
 async fn a_redis_that_forgot_everybody_takes_nobody_away() {
     let server = RedisServer::start();
     let settings = settings(&server.url());

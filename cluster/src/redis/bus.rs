@@ -102,8 +102,25 @@ struct Link {
     heard: Option<(u64, Timestamp)>,
     /// When something was queued on it, or its node was in the view.
     used_ms: u64,
-    /// The run of its node that was in the view at the last beat. What was not told to one that comes back is missing there.
+    /// The run of its node that was in the view at the last beat.
     in_view: Option<BootId>,
+    /// The run that left the view last. Should it come back, it was told nothing meanwhile.
+    left: Option<BootId>,
+}
+
+impl Link {
+    /// Takes the run of its node that is in the view now. One that comes back notices that something is missing; the first words to a new run
+    /// count as a loss anyway (L-3 of [`crate::link`]).
+    fn look(&mut self, run: Option<BootId>) {
+        if run == self.in_view {
+            return;
+        }
+        if run.is_some() && run == self.left {
+            self.outgoing.note_missed();
+        }
+        self.left = self.in_view.or(self.left);
+        self.in_view = run;
+    }
 }
 
 fn was_of_late(at_ms: u64, now_ms: u64) -> bool {
@@ -210,11 +227,7 @@ impl RedisBus {
                 }
             }
             for (node, link) in links.iter_mut() {
-                let run = view.node(node).map(|node| node.boot_id);
-                if run != link.in_view && run.is_some() {
-                    link.outgoing.note_missed();
-                }
-                link.in_view = run;
+                link.look(view.node(node).map(|node| node.boot_id));
             }
         }
         let mut more = false;
@@ -292,6 +305,7 @@ impl RedisBus {
                 heard: None,
                 used_ms: 0,
                 in_view: None,
+                left: None,
             }
         });
         link.used_ms = self.clock.monotonic_ms();
