@@ -6,7 +6,7 @@
 //! Invariants:
 //! - ND-1: what may have been missed is asked of the timeline: after a lost link, while the bus does not hear, and for [`UNEASY_MS`]
 //!   after either, after a change of the view and after a start, since a node hears nothing from those that do not see it yet. Not all at
-//!   once, where there is much ([`rounds`]).
+//!   once, where there is much (`rounds`).
 //!
 //! Deliberately absent here: heartbeats, membership and links (the adapters), who owns a room ([`crate::place`]).
 

@@ -2,7 +2,7 @@
 //!
 //! Owns the protocol state of a connection: [`Greeting`] until `hello` is served, then `live::Live`; they are different types, so that nothing
 //! but `hello` can be served before it. The transport owns the socket; it hands frames in with [`Inbound`] and waits until each is
-//! taken ([`Hand`]), which is the back-pressure: at most one waits, and [`IN_FLIGHT_MAX`] frames are being served.
+//! taken ([`Hand`](crate::hand::Hand)), which is the back-pressure: at most one waits, and [`IN_FLIGHT_MAX`] frames are being served.
 //! The mailbox holds [`MAILBOX`] messages; a notice that finds it full marks the session lost, and it closes 4501.
 //!
 //! Deliberately absent: sockets, WebSocket frames, tokens' insides.
@@ -92,7 +92,7 @@ pub enum Text {
     Binary(Bytes),
 }
 
-/// Frames that came, in order. The session says by its line's [`Hand`] when it can take more.
+/// Frames that came, in order. The session says by its line's [`Hand`](crate::hand::Hand) when it can take more.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Inbound(pub Vec<Text>);
