@@ -66,7 +66,7 @@ fn single(members: usize, messages: usize) -> Case {
         messages,
         entrants: vec![
             entrant("one by one", Kind::Bare(Ruler::OneByOne), None),
-            entrant(MEMORY, Kind::Node(Store::Tail, 0), at_least(0.85)),
+            entrant(MEMORY, Kind::Node(Store::Memory, 0), at_least(0.85)),
             entrant(EMBEDDED, Kind::Node(Store::Embedded, 0), None),
         ],
     }
@@ -87,7 +87,7 @@ fn busy(members: usize, messages: usize) -> Case {
         messages: messages * publishers,
         entrants: vec![
             entrant("task and cork", Kind::Bare(Ruler::Corked), None),
-            entrant(MEMORY, Kind::Node(Store::Tail, 0), at_least(0.9)),
+            entrant(MEMORY, Kind::Node(Store::Memory, 0), at_least(0.9)),
             entrant(EMBEDDED, Kind::Node(Store::Embedded, 0), None),
         ],
     }
@@ -116,10 +116,10 @@ fn stuck(members: usize, messages: usize) -> Case {
     let never = (members / 100).max(1);
     Case {
         entrants: vec![
-            entrant("all read", Kind::Node(Store::Tail, 0), None),
+            entrant("all read", Kind::Node(Store::Memory, 0), None),
             entrant(
                 "one in 100 never reads",
-                Kind::Node(Store::Tail, never),
+                Kind::Node(Store::Memory, never),
                 at_least(0.95),
             ),
         ],

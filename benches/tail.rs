@@ -62,7 +62,7 @@ impl Timeline for TailTimeline {
         self.of(room, |tail| Seq::new(tail.head))
     }
 
-    /// Panics where events are asked for that are gone: nobody in such a bench reads so far back.
+    /// Panics where events are asked for that are gone: it is for cases in which nobody falls behind.
     fn read(
         &self,
         room: RoomId,
