@@ -44,7 +44,7 @@ pub use stats::EmbeddedStats;
 
 use error::Fault;
 use job::Work;
-use medium::Medium;
+use medium::{CACHE_BYTES, Medium};
 use readers::Readers;
 use stats::Counters;
 use table::{ReadTables, WriteTables};
@@ -72,7 +72,15 @@ impl EmbeddedStore {
     /// # Errors
     /// The folder is in use, the file is damaged, or the system refused.
     pub fn open(folder: &Path) -> Result<Arc<Self>, OpenError> {
-        Self::start(Medium::folder(folder)?)
+        Self::start(Medium::folder(folder, CACHE_BYTES)?)
+    }
+
+    /// The same with at most `cache_bytes` of the file in memory.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_with_cache(folder: &Path, cache_bytes: usize) -> Result<Arc<Self>, OpenError> {
+        Self::start(Medium::folder(folder, cache_bytes)?)
     }
 
     /// Opens the store in a backend that `make` makes, now and each time it has to be opened again; `name` stands for the file in errors.

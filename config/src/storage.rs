@@ -10,6 +10,9 @@ use crate::{
     error::{check_not_empty, refuse},
 };
 
+/// Less than this helps nobody: a few transactions need it.
+const CACHE_BYTES_MIN: usize = 1 << 20;
+
 /// Names the store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -29,6 +32,9 @@ pub struct Storage {
     pub backend: StorageBackend,
     /// The folder of the embedded store, made when missing; relative to the working directory. One process at a time.
     pub path: PathBuf,
+    /// Memory in which the embedded store keeps parts of its file, in bytes; at least 1048576. It fills up with use, and is beside
+    /// what `limits.queue_bytes` bounds.
+    pub cache_bytes: usize,
     /// The CQL store.
     pub cql: Cql,
 }
@@ -79,6 +85,7 @@ impl Default for Storage {
         Self {
             backend: StorageBackend::default(),
             path: PathBuf::from("./data"),
+            cache_bytes: 128 << 20,
             cql: Cql::default(),
         }
     }
@@ -103,6 +110,12 @@ impl Default for Cql {
 impl Storage {
     pub(crate) fn check(&self) -> Result<(), Refusal> {
         check_not_empty("storage.path", Some(self.path.as_os_str()))?;
+        if self.cache_bytes < CACHE_BYTES_MIN {
+            return refuse(
+                "storage.cache_bytes",
+                format!("must be at least {CACHE_BYTES_MIN}"),
+            );
+        }
         if self.backend == StorageBackend::Cql && self.cql.nodes.is_empty() {
             return refuse(
                 "storage.cql.nodes",

@@ -55,6 +55,7 @@ fn listeners() {
 #[test]
 fn storage() {
     refuses("storage.path", "storage.path = \"\"");
+    refuses("storage.cache_bytes", "storage.cache_bytes = 1048575");
     refuses("storage.cql.nodes", "storage.backend = \"cql\"");
     takes("storage.backend = \"cql\"\nstorage.cql.nodes = [\"a:9042\", \"b\", \"[::1]:9042\"]");
     refuses("storage.cql.nodes", "storage.cql.nodes = [\"a\", \"\"]");

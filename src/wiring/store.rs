@@ -24,7 +24,10 @@ impl Store {
     /// Names the setting that stands in the way (WI-1).
     pub(super) async fn open(storage: &Storage) -> Result<Self, StartError> {
         match storage.backend {
-            StorageBackend::Embedded => Ok(Self::Embedded(EmbeddedStore::open(&storage.path)?)),
+            StorageBackend::Embedded => Ok(Self::Embedded(EmbeddedStore::open_with_cache(
+                &storage.path,
+                storage.cache_bytes,
+            )?)),
             StorageBackend::Cql => {
                 // The node's own secret is in it, when no shared one is named.
                 fs::create_dir_all(&storage.path).map_err(|source| StartError::Folder {

@@ -21,8 +21,8 @@ const FILE_NEW: &str = "parlor.redb.new";
 const FILE_LOCK: &str = "parlor.lock";
 const FILE_PROBE: &str = "parlor.probe";
 
-/// Memory for pages; half of it may hold what a transaction has not written yet.
-const CACHE_BYTES: usize = 128 << 20;
+/// Memory for pages where nobody says how much; half of it may hold what a transaction has not written yet.
+pub(super) const CACHE_BYTES: usize = 128 << 20;
 
 /// Bytes of the log: what may be in memory, and what a start may have to read again, before the database takes it.
 pub(super) const LOG_BYTES: usize = 4 << 20;
@@ -44,8 +44,8 @@ pub(super) struct Medium {
 }
 
 impl Medium {
-    /// Takes a folder, making it and an empty store where there is none.
-    pub(super) fn folder(folder: &Path) -> Result<Self, OpenError> {
+    /// Takes a folder, making it and an empty store where there is none; `cache_bytes` of pages may be in memory.
+    pub(super) fn folder(folder: &Path, cache_bytes: usize) -> Result<Self, OpenError> {
         fs::create_dir_all(folder).map_err(|error| OpenError::io(folder, error))?;
         let lock = lock(folder)?;
         let file = folder.join(FILE);
@@ -64,7 +64,7 @@ impl Medium {
             folder: Some(folder.to_owned()),
             // `open`, not `create`: a file that vanished must not come back empty.
             open: Box::new(move || {
-                builder()
+                builder(cache_bytes)
                     .open(&path)
                     .map_err(|error| OpenError::engine(&path, error.into()))
             }),
@@ -104,7 +104,7 @@ impl Medium {
             folder: None,
             open: Box::new(move || {
                 let backend = make().map_err(|error| OpenError::io(&path, error))?;
-                builder()
+                builder(CACHE_BYTES)
                     .create_with_backend(backend)
                     .map_err(|error| OpenError::engine(&path, error.into()))
             }),
@@ -161,9 +161,9 @@ impl Medium {
     }
 }
 
-fn builder() -> Builder {
+fn builder(cache_bytes: usize) -> Builder {
     let mut builder = Builder::new();
-    builder.set_cache_size(CACHE_BYTES);
+    builder.set_cache_size(cache_bytes);
     // redb trusts a file that was closed cleanly: a flipped bit in a page could then hide the end of a room, and appends would
     // write over what was acknowledged.
     builder.set_check_integrity_on_open(true);
@@ -209,7 +209,7 @@ fn create(folder: &Path, file: &Path) -> Result<(), OpenError> {
         }
         _ => {}
     }
-    let made = builder().create(&new).map_err(redb::Error::from);
+    let made = builder(CACHE_BYTES).create(&new).map_err(redb::Error::from);
     made.and_then(|database| database.close().map_err(redb::Error::from))
         .map_err(|error| OpenError::engine(&new, error))?;
     fs::rename(&new, file)

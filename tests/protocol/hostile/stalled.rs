@@ -77,7 +77,7 @@ async fn who_never_reads_costs_a_lane_and_misses_nothing() {
         "all of them are behind"
     );
     // The lanes share the bytes of events; what else a room keeps is in its own bounds.
-    memory.grew_at_most(bound + (32 << 20));
+    memory.grew_at_most(bound + (16 << 20));
     for mut stalled in members {
         read_on(&mut stalled, 2, head).await;
         assert_eq!(say(&mut ana, room, "caught up").await, head + 1);

@@ -2,7 +2,7 @@
  * Signing in and up.
  */
 import { Accounts, BrowserLoginStore, ParlorError, type Login } from 'parlor-client';
-import { useState } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
 import { LOGIN_KEY } from '../keep.js';
 import { troubleOf } from '../words.js';
 import { Icon } from './parts.js';
@@ -15,6 +15,7 @@ export function Auth({ notice, enter }: { notice: string; enter: (login: Login) 
   const [seen, setSeen] = useState(false);
   const [trouble, setTrouble] = useState('');
   const [busy, setBusy] = useState(false);
+  const first = useRef<HTMLInputElement>(null);
 
   const submit = async (): Promise<void> => {
     setTrouble('');
@@ -39,7 +40,7 @@ export function Auth({ notice, enter }: { notice: string; enter: (login: Login) 
         </header>
         {notice && !trouble && <p class="notice" role="status">{notice}</p>}
         <label class="field">User name
-          <input data-testid="auth-user" name="username" autocomplete="username" autocapitalize="none" spellcheck={false} required autofocus maxLength={128}
+          <input ref={first} data-testid="auth-user" name="username" autocomplete="username" autocapitalize="none" spellcheck={false} required autofocus maxLength={128}
             pattern="[A-Za-z0-9._:@\-]+" title="Letters, digits and . _ : @ -" value={user} onInput={(event) => setUser(event.currentTarget.value)} />
         </label>
         {fresh && (
@@ -58,7 +59,7 @@ export function Auth({ notice, enter }: { notice: string; enter: (login: Login) 
         {trouble && <p class="error" role="alert" data-testid="auth-error"><Icon name="failed" /> {trouble}</p>}
         <button class="primary" data-testid="auth-submit" disabled={busy}>{fresh ? 'Create account' : 'Sign in'}</button>
         <p class="centre soft">{fresh ? 'You have an account?' : 'You are new here?'}{' '}
-          <button type="button" class="link" data-testid="auth-mode" onClick={() => { setFresh(!fresh); setTrouble(''); }}>{fresh ? 'Sign in' : 'Create an account'}</button>
+          <button type="button" class="link" data-testid="auth-mode" onClick={() => { setFresh(!fresh); setTrouble(''); first.current?.focus(); }}>{fresh ? 'Sign in' : 'Create an account'}</button>
         </p>
       </form>
     </main>
