@@ -3,8 +3,9 @@
 //! Owns the ruler: one prepared batch per append (the head under its condition, one event), its answer looked at, nothing else. Asserts that
 //! every append was applied, and that each room ends at the head that its writer counted.
 //!
-//! The ruler runs twice: on the threads of its callers, and on a thread of its own as the store does, so that the cost of changing
-//! threads, which rooms on several threads pay with any driver, can be told from the store's.
+//! The store is called as a node calls it: from threads that keep their tasks, each served by it. The ruler runs three times: with one session
+//! for a runtime of two threads, as the driver's own examples do; with a session for each of those threads that keep their tasks; and with one
+//! session on a thread of its own, which shows what changing threads costs.
 
 #![allow(clippy::unwrap_used, reason = "a bench")]
 
@@ -73,7 +74,22 @@ fn event(seq: u64, content: &Arc<str>) -> Event {
 enum Way {
     Store(Arc<CqlStore>),
     Bare(Arc<Bare>),
+    Each(Vec<Arc<Bare>>),
     Across(Arc<Bare>, Handle),
+}
+
+/// Threads that keep their tasks, as those of a node do.
+const THREADS: usize = 2;
+
+/// Starts such a thread, which the store serves.
+fn keeper(store: &Arc<CqlStore>) -> Handle {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let (handle, store) = (runtime.handle().clone(), Arc::clone(store));
+    std::thread::spawn(move || runtime.block_on(store.serve_thread()));
+    handle
 }
 
 struct Bare {
@@ -138,13 +154,20 @@ impl Bare {
 }
 
 /// Appends to one room, one after the other, for a while; returns the times and the head.
-async fn write(way: Way, room: RoomId, content: Arc<str>, until: Instant) -> (Times, u64) {
+async fn write(
+    way: Way,
+    thread: usize,
+    room: RoomId,
+    content: Arc<str>,
+    until: Instant,
+) -> (Times, u64) {
     let (mut times, mut head) = (Times::new(), 0);
     while Instant::now() < until {
         let event = event(head + 1, &content);
         let began = Instant::now();
         match &way {
             Way::Bare(bare) => bare.append(room, head, event).await,
+            Way::Each(bare) => bare[thread].append(room, head, event).await,
             Way::Across(bare, thread) => {
                 let bare = Arc::clone(bare);
                 let task = thread.spawn(async move { bare.append(room, head, event).await });
@@ -161,14 +184,24 @@ async fn write(way: Way, room: RoomId, content: Arc<str>, until: Instant) -> (Ti
     (times, head)
 }
 
-async fn measure(way: &Way, check: &CqlStore, rooms: usize, slice: Duration) -> Round {
+async fn measure(
+    way: &Way,
+    threads: &[Handle],
+    check: &CqlStore,
+    rooms: usize,
+    slice: Duration,
+) -> Round {
     let content: Arc<str> = format!(r#"{{"body":{{"text":"{}"}}}}"#, "x".repeat(200)).into();
     let meter = Meter::start(None);
     let until = Instant::now() + slice;
     let rooms: Vec<RoomId> = (0..rooms).map(|_| RoomId::from(fresh())).collect();
-    let writers = rooms.iter().map(|room| {
-        let write = write(way.clone(), *room, Arc::clone(&content), until);
-        tokio::spawn(write)
+    let writers = rooms.iter().enumerate().map(|(number, room)| {
+        let thread = number % threads.len();
+        let write = write(way.clone(), thread, *room, Arc::clone(&content), until);
+        match way {
+            Way::Bare(_) | Way::Across(..) => tokio::spawn(write),
+            Way::Each(_) | Way::Store(_) => threads[thread].spawn(write),
+        }
     });
     let ended = join_all(writers).await;
     let mut all = Times::new();
@@ -215,14 +248,27 @@ async fn run(thread: Handle) {
     let opened = settings.clone();
     let across = thread.spawn(async move { Bare::open(&opened).await }).await;
     let across = Way::Across(Arc::new(across.unwrap()), thread);
-    let own = Way::Store(store.clone());
+    let threads: Vec<Handle> = (0..THREADS).map(|_| keeper(&store)).collect();
+    let mut each = Vec::new();
+    for thread in &threads {
+        let settings = settings.clone();
+        let opened = thread.spawn(async move { Bare::open(&settings).await });
+        each.push(Arc::new(opened.await.unwrap()));
+    }
+    let ways = [bare, Way::Each(each), across, Way::Store(store.clone())];
     let mut cases = Vec::new();
     for (name, count) in [("1 room", 1), ("64 rooms", many)] {
         if wanted(name) {
             let series = match count {
-                1 => ["1 room: bare", "1 room: bare, own thread", "1 room: store"],
+                1 => [
+                    "1 room: bare",
+                    "1 room: bare, a session each",
+                    "1 room: bare, own thread",
+                    "1 room: store",
+                ],
                 _ => [
                     "64 rooms: bare",
+                    "64 rooms: bare, a session each",
                     "64 rooms: bare, own thread",
                     "64 rooms: store",
                 ],
@@ -232,18 +278,17 @@ async fn run(thread: Handle) {
     }
     // What a virtual machine of Java compiles while it is asked for the first times.
     for _ in 0..setting("PARLOR_BENCH_WARM", 4) {
-        for way in [&bare, &across, &own] {
-            measure(way, &store, many, slice).await;
-            measure(way, &store, 1, slice).await;
+        for way in &ways {
+            measure(way, &threads, &store, many, slice).await;
+            measure(way, &threads, &store, 1, slice).await;
         }
     }
     for round in 0..rounds {
         for (count, series) in &mut cases {
-            let ways = [(0, &bare), (1, &across), (2, &own)];
             // Who comes first changes, for the server does its own work now and then.
             for place in 0..ways.len() {
-                let (place, way) = ways[(place + round) % ways.len()];
-                let done = measure(way, &store, *count, slice).await;
+                let place = (place + round) % ways.len();
+                let done = measure(&ways[place], &threads, &store, *count, slice).await;
                 series[place].rounds.push(done);
             }
         }
@@ -252,8 +297,9 @@ async fn run(thread: Handle) {
     for (_, series) in &cases {
         series.iter().for_each(Series::print);
     }
-    for (_, [bare, across, own]) in &cases {
-        for (ruler, bound) in [(bare, Some(Bound::AtLeast(0.9))), (across, None)] {
+    for (_, [bare, each, across, own]) in &cases {
+        let bound = Some(Bound::AtLeast(0.9));
+        for (ruler, bound) in [(bare, bound), (each, bound), (across, None)] {
             let rate = own.ratio(ruler, |round| round.rate);
             print_ratio(&format!("{} / {}, rate", own.name, ruler.name), rate, bound);
             let p99 = own.ratio(ruler, |round| round.p99);

@@ -126,6 +126,7 @@ metric_names! {
     CqlHeads = "cql_heads", None, "Reads of heads at serial consistency";
     CqlHoles = "cql_holes", None, "Reads that met a hole and looked again";
     CqlRefused = "cql_refused", None, "Calls of the CQL store refused because too many waited";
+    CqlNear = "cql_near", None, "Appends begun on the thread of their caller";
     CqlRunning = "cql_running", None, "Calls of the CQL store that wait or run now";
 }
 

@@ -1,6 +1,7 @@
 //! The CQL store: timeline and directory in ScyllaDB or Cassandra, shared by all nodes.
 //!
-//! Owns the driver's session and the thread it runs on, prepared statements, migrations, and the bound on requests.
+//! Owns the driver's session and the thread it runs on, prepared statements, migrations, and the bound on requests. Threads with rooms have a
+//! session of their own for appends ([`CqlStore::serve_thread`]).
 //!
 //! Invariants:
 //! - the timeline is written by conditional batches alone, each on `head` and within one partition (T-1, T-2).
@@ -20,6 +21,7 @@ mod error;
 mod gate;
 mod head;
 mod keyspace;
+mod local;
 mod logins;
 mod projection;
 mod read;
@@ -38,7 +40,10 @@ use parlor_schema::{
     port::{PortFuture, StoreError},
 };
 use scylla::client::session::Session;
-use tokio::{runtime::Runtime, time::Instant};
+use tokio::{
+    runtime::{Handle, Runtime},
+    time::Instant,
+};
 
 pub use error::CqlError;
 pub use stats::CqlStats;
@@ -46,6 +51,7 @@ pub use stats::CqlStats;
 use bucket::Buckets;
 use coalesce::Reads;
 use gate::{Gate, RoomLocks};
+use local::StoreId;
 use statement::Statements;
 use stats::Counters;
 
@@ -71,9 +77,12 @@ impl Default for CqlTuning {
 
 /// A timeline and directory in a CQL cluster, for any number of nodes.
 ///
-/// Requests run on a thread of the store's own: an abandoned future abandons the answer, never the effect.
+/// Requests run on a thread of the store's own, appends on their caller's where that has a session: an abandoned future abandons the answer,
+/// never the effect.
 pub struct CqlStore {
     inner: Arc<Inner>,
+    id: StoreId,
+    settings: Cql,
     // Taken when the store is dropped, which may happen where blocking is forbidden.
     runtime: Option<Runtime>,
 }
@@ -110,8 +119,8 @@ impl CqlStore {
             .enable_all()
             .build()
             .map_err(CqlError::Thread)?;
-        let settings = settings.clone();
-        let opened = runtime.spawn(async move { connect::open(&settings, tuning).await });
+        let (opener, settings) = (settings.clone(), settings.clone());
+        let opened = runtime.spawn(async move { connect::open(&opener, tuning).await });
         let inner = match opened.await {
             Ok(Ok(inner)) => inner,
             Ok(Err(error)) => {
@@ -125,6 +134,8 @@ impl CqlStore {
         };
         Ok(Arc::new(Self {
             inner: Arc::new(inner),
+            id: StoreId::fresh(),
+            settings,
             runtime: Some(runtime),
         }))
     }
@@ -153,12 +164,14 @@ impl CqlStore {
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
         W: FnOnce(Arc<Inner>) -> F + Send + 'static,
     {
-        self.run_or(work, |text| Err(StoreError::Unavailable(text)))
+        let thread = self.runtime.as_ref().map(Runtime::handle);
+        self.run_on(thread, work, |text| Err(StoreError::Unavailable(text)))
     }
 
-    /// As [`Self::run`]; `lost` is the answer when the work ended without one.
-    fn run_or<T, F, W>(
+    /// As [`Self::run`], on `thread`; `lost` is the answer when the work ended without one.
+    fn run_on<T, F, W>(
         &self,
+        thread: Option<&Handle>,
         work: W,
         lost: fn(String) -> Result<T, StoreError>,
     ) -> PortFuture<'static, Result<T, StoreError>>
@@ -168,12 +181,12 @@ impl CqlStore {
         W: FnOnce(Arc<Inner>) -> F + Send + 'static,
     {
         let inner = Arc::clone(&self.inner);
-        let (Some(place), Some(runtime)) = (inner.gate.place(), &self.runtime) else {
+        let (Some(place), Some(thread)) = (inner.gate.place(), thread) else {
             let text = "too many requests at one time, or closed".to_owned();
             Counters::add(&inner.counters.refused, 1);
             return Box::pin(async move { Err(StoreError::Unavailable(text)) });
         };
-        let task = runtime.spawn(async move {
+        let task = thread.spawn(async move {
             let _turn = inner.gate.turn(&place, inner.within).await?;
             work(Arc::clone(&inner)).await
         });

@@ -107,12 +107,21 @@ pub(super) fn listen(
         Listener::Whole
     };
     let mut servers = Vec::new();
-    let server = serve(public, workers, tls, ws.clone(), state.clone(), whole)
-        .map_err(failed("server.listen", &settings.server.listen))?;
+    let rooms = Some(held.store.clone());
+    let server = serve(
+        public,
+        workers,
+        tls,
+        ws.clone(),
+        state.clone(),
+        whole,
+        rooms,
+    )
+    .map_err(failed("server.listen", &settings.server.listen))?;
     servers.push(spawn(server));
     if let Some(operations) = &settings.server.operations_listen {
         let listener = bind("server.operations_listen", operations)?;
-        let server = serve(listener, 1, None, ws, state, Listener::Operations)
+        let server = serve(listener, 1, None, ws, state, Listener::Operations, None)
             .map_err(failed("server.operations_listen", operations))?;
         servers.push(spawn(server));
     }
@@ -178,6 +187,8 @@ fn serve(
     ws: WsState,
     state: web::Data<HttpState>,
     part: Listener,
+    // Where the threads have rooms, which append to it.
+    rooms: Option<Store>,
 ) -> std::io::Result<Server> {
     let server = Server::build()
         .workers(workers)
@@ -202,9 +213,11 @@ fn serve(
     }
     let server = match tls {
         None => server.listen("parlor", listener, move || {
+            rooms.iter().for_each(Store::serve_thread);
             fn_service(paced).and_then(service!(ws, state).tcp())
         })?,
         Some(tls) => server.listen("parlor", listener, move || {
+            rooms.iter().for_each(Store::serve_thread);
             fn_service(paced).and_then(service!(ws, state).rustls_0_23(tls.clone()))
         })?,
     };

@@ -57,6 +57,13 @@ impl Store {
         }
     }
 
+    /// Makes ready for rooms on the caller's thread.
+    pub(super) fn serve_thread(&self) {
+        if let Self::Cql(store) = self {
+            actix_rt::spawn(store.serve_thread());
+        }
+    }
+
     /// Finishes what is under way and lets the store go; what comes later is `Unavailable`.
     ///
     /// Blocks for as long as that takes.

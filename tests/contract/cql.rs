@@ -20,7 +20,13 @@ use parlor_schema::{
     port::{Append, Timeline as _},
 };
 
-use crate::{cassandra, make::events, rooms, timeline, users};
+use tokio::runtime::{Builder, Handle};
+
+use crate::{
+    cassandra,
+    make::{events, room},
+    rooms, timeline, users,
+};
 
 /// Buckets so small that every check meets several.
 pub(super) const SMALL: CqlTuning = CqlTuning { bucket_events: 32 };
@@ -63,6 +69,19 @@ pub(super) fn refusal(opened: Result<Arc<CqlStore>, CqlError>) -> String {
     }
 }
 
+/// Starts a thread that `store` serves, and waits until appends take that way.
+pub(super) async fn served(store: &Arc<CqlStore>) -> Handle {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let (thread, serving) = (runtime.handle().clone(), Arc::clone(store));
+    std::thread::spawn(move || runtime.block_on(serving.serve_thread()));
+    while store.stats().near == 0 {
+        let store = Arc::clone(store);
+        let append = async move { fill(&store, room(), &[1]).await };
+        thread.spawn(append).await.unwrap();
+    }
+    thread
+}
+
 /// Appends one after the other, and asserts that each is taken.
 pub(super) async fn fill(store: &CqlStore, room: RoomId, lengths: &[u64]) -> Vec<Event> {
     let mut all: Vec<Event> = Vec::new();
@@ -83,6 +102,23 @@ async fn cql_store_is_a_timeline() {
     let stats = store.stats();
     assert!(stats.buckets > 0, "no bucket was crossed: {stats:?}");
     assert_eq!(stats.running, 0, "{stats:?}");
+}
+
+#[tokio::test]
+async fn a_thread_with_its_own_session_meets_the_same_timeline() {
+    let store = open(&common()).await;
+    let thread = served(&store).await;
+    let before = store.stats();
+    thread
+        .spawn(timeline::suite(store.clone()))
+        .await
+        .unwrap()
+        .unwrap();
+    let after = store.stats();
+    assert!(after.near > before.near + 50, "{after:?}");
+    // From anywhere else they go by the store's own thread.
+    fill(&store, room(), &[1, 1]).await;
+    assert_eq!(store.stats().near, after.near);
 }
 
 #[tokio::test]

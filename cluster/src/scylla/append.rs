@@ -2,6 +2,7 @@
 
 use parlor_schema::{Event, RoomId, Seq, port::Append, port::StoreError};
 use scylla::{
+    client::session::Session,
     errors::SerializationError,
     serialize::{
         row::{RowSerializationContext, SerializeRow},
@@ -20,16 +21,17 @@ use super::{
 };
 
 impl Inner {
-    /// Appends at least one event, numbered from `expected` on and no more than a bucket may take at once.
+    /// Appends at least one event through `session`, numbered from `expected` on and no more than a bucket may take at once.
     pub(super) async fn append(
         &self,
+        session: &Session,
         room: RoomId,
         expected: Seq,
         events: &[Event],
     ) -> Result<Append, StoreError> {
         let _lock = self.rooms.lock(room, self.within).await?;
         let began = Instant::now();
-        let answer = self.append_now(room, expected, events).await;
+        let answer = self.append_now(session, room, expected, events).await;
         let counters = &self.counters;
         match &answer {
             Ok(Append::Appended) => {
@@ -47,15 +49,19 @@ impl Inner {
 
     async fn append_now(
         &self,
+        session: &Session,
         room: RoomId,
         expected: Seq,
         events: &[Event],
     ) -> Result<Append, StoreError> {
         let bucket = self.buckets.after(expected);
         if self.buckets.opens(expected) {
-            return self.open(room, bucket, expected, events).await;
+            return self.open(session, room, bucket, expected, events).await;
         }
-        let outcome = match self.write(room, bucket, Some(expected), events).await {
+        let outcome = match self
+            .write(session, room, bucket, Some(expected), events)
+            .await
+        {
             Ok(outcome) => outcome,
             Err(fault) => return lost(room, fault),
         };
@@ -64,7 +70,7 @@ impl Inner {
         }
         // A bucket begins behind what ran over the end of the one before.
         if outcome.seq("head")?.is_none() && self.buckets.may_open(expected) {
-            return self.open(room, bucket, expected, events).await;
+            return self.open(session, room, bucket, expected, events).await;
         }
         self.conflict(room, bucket).await
     }
@@ -72,6 +78,7 @@ impl Inner {
     /// Appends to a bucket that nothing is in, if the one before it ends at `expected`.
     async fn open(
         &self,
+        session: &Session,
         room: RoomId,
         bucket: u64,
         expected: Seq,
@@ -84,7 +91,7 @@ impl Inner {
         if ends != Some(expected) {
             return self.conflict(room, bucket).await;
         }
-        let outcome = match self.write(room, bucket, None, events).await {
+        let outcome = match self.write(session, room, bucket, None, events).await {
             Ok(outcome) => outcome,
             Err(fault) => return lost(room, fault),
         };
@@ -103,6 +110,7 @@ impl Inner {
 
     async fn write(
         &self,
+        session: &Session,
         room: RoomId,
         bucket: u64,
         head: Option<Seq>,
@@ -124,7 +132,7 @@ impl Inner {
                 event,
             }));
         }
-        let result = self.session.batch(&batch, &rows).await?;
+        let result = session.batch(&batch, &rows).await?;
         Outcome::read(result)
     }
 }

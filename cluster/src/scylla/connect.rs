@@ -52,6 +52,18 @@ pub(super) async fn open(settings: &Cql, tuning: CqlTuning) -> Result<Inner, Cql
     })
 }
 
+/// Connects once more, to a keyspace that is ready.
+pub(super) async fn session_in(settings: &Cql) -> Result<Session, CqlError> {
+    let session = session(settings, &Ways::new(settings)).await?;
+    keyspace::enter(&session, &settings.keyspace)
+        .await
+        .map_err(|reason| CqlError::Keyspace {
+            keyspace: settings.keyspace.clone(),
+            reason,
+        })?;
+    Ok(session)
+}
+
 async fn session(settings: &Cql, ways: &Ways) -> Result<Session, CqlError> {
     let mut builder = SessionBuilder::new()
         .known_nodes(&settings.nodes)

@@ -122,7 +122,7 @@ pub(super) async fn make_ready(
 }
 
 /// Uses the keyspace. One that another store makes just now is listed a moment before it can be used.
-async fn enter(session: &Session, keyspace: &str) -> Result<(), String> {
+pub(super) async fn enter(session: &Session, keyspace: &str) -> Result<(), String> {
     let mut looks = 0;
     while let Err(error) = session.use_keyspace(keyspace, false).await {
         looks += 1;

@@ -29,6 +29,8 @@ pub struct CqlStats {
     pub holes: u64,
     /// Calls refused because too many waited.
     pub refused: u64,
+    /// Appends begun on the thread of their caller.
+    pub near: u64,
     /// Calls that wait or run now.
     pub running: u64,
 }
@@ -46,6 +48,7 @@ pub(super) struct Counters {
     pub(super) heads: AtomicU64,
     pub(super) holes: AtomicU64,
     pub(super) refused: AtomicU64,
+    pub(super) near: AtomicU64,
 }
 
 impl Counters {
@@ -67,6 +70,7 @@ impl Counters {
             heads: get(&self.heads),
             holes: get(&self.holes),
             refused: get(&self.refused),
+            near: get(&self.near),
             running: gate.places() as u64,
         }
     }

@@ -7,7 +7,9 @@ use parlor_schema::{
     port::{Append, PortFuture, ReadRange, StoreError, Timeline},
 };
 
-use super::CqlStore;
+use tokio::runtime::Runtime;
+
+use super::{CqlStore, local, stats::Counters};
 
 impl Timeline for CqlStore {
     /// Events that are not numbered from `expected_head + 1`, or are more than an append may have, are the caller's fault: `Damaged`,
@@ -40,8 +42,15 @@ impl Timeline for CqlStore {
                 })
             });
         }
-        self.run_or(
-            async move |inner| inner.append(room, expected_head, &events).await,
+        let (session, here) = local::session(self.id).unzip();
+        Counters::add(&self.inner.counters.near, u64::from(here.is_some()));
+        self.run_on(
+            here.as_ref()
+                .or_else(|| self.runtime.as_ref().map(Runtime::handle)),
+            async move |inner| {
+                let session = session.as_deref().unwrap_or(&inner.session);
+                inner.append(session, room, expected_head, &events).await
+            },
             |_| Ok(Append::Unknown),
         )
     }

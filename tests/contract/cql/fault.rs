@@ -9,7 +9,7 @@ use parlor_schema::{
     port::{Append, StoreError, Timeline as _},
 };
 
-use super::{SMALL, fill, open, settings};
+use super::{SMALL, fill, open, served, settings};
 use crate::{
     cassandra::Cassandra,
     make::{events, room, whole},
@@ -24,6 +24,7 @@ async fn an_append_whose_answer_is_lost_is_unknown_and_the_tail_tells() {
         ..settings(vec![server.address()])
     };
     let store = open(&settings).await;
+    let thread = served(&store).await;
     let (mut applied, mut void) = (0, 0);
     for round in 0..6 {
         let id = room();
@@ -31,7 +32,15 @@ async fn an_append_whose_answer_is_lost_is_unknown_and_the_tail_tells() {
         server.pause(0);
         let lost = events(5, 7);
         let began = Instant::now();
-        let answer = store.append(id, Seq::new(4), lost.clone()).await;
+        // By the store's own thread, and from one with a session of its own.
+        let append = {
+            let (store, lost) = (store.clone(), lost.clone());
+            async move { store.append(id, Seq::new(4), lost).await }
+        };
+        let answer = match round % 2 {
+            0 => append.await,
+            _ => thread.spawn(append).await.unwrap(),
+        };
         let took = began.elapsed();
         server.resume(0);
         assert_eq!(answer.unwrap(), Append::Unknown, "round {round}");
