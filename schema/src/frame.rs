@@ -19,6 +19,7 @@ mod object;
 mod read;
 pub mod refusal;
 pub mod server;
+mod text;
 mod word;
 
 pub use ack::Ack;

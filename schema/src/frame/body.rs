@@ -22,7 +22,7 @@ use serde_json::{Value, value::RawValue};
 use xxhash_rust::xxh3::xxh3_128;
 
 use self::data::Look;
-use super::{Refusal, word};
+use super::{Refusal, text::push_string, word};
 use crate::limits::BODY_DATA_DEPTH_MAX;
 
 /// How `text` is to be shown.
@@ -372,52 +372,6 @@ impl Writer {
             flaw,
         }
     }
-}
-
-/// Appends a string as JSON, in as few bytes as it can be.
-fn push_string(out: &mut String, text: &str) {
-    /// Bytes that are looked at together.
-    const STEP: usize = 64;
-    out.push('"');
-    let mut from = 0;
-    for (start, bytes) in (0..).step_by(STEP).zip(text.as_bytes().chunks(STEP)) {
-        // No early way out: so the compiler looks at many bytes at once.
-        let is_plain = bytes.iter().fold(true, |plain, byte| {
-            plain & (*byte >= 0x20) & (*byte != b'"') & (*byte != b'\\')
-        });
-        if is_plain {
-            continue;
-        }
-        for (at, byte) in (start..).zip(bytes) {
-            if let Some(escape) = escape(*byte) {
-                out.push_str(&text[from..at]);
-                out.push_str(escape);
-                if escape.len() > 2 {
-                    let digit = char::from_digit(u32::from(byte & 0x0f), 16);
-                    out.push(digit.expect("invariant: four bits are a digit"));
-                }
-                from = at + 1;
-            }
-        }
-    }
-    out.push_str(&text[from..]);
-    out.push('"');
-}
-
-/// Returns the escape of a character that needs one, the long ones without their last digit.
-const fn escape(byte: u8) -> Option<&'static str> {
-    Some(match byte {
-        b'"' => "\\\"",
-        b'\\' => "\\\\",
-        0x20.. => return None,
-        0x08 => "\\b",
-        b'\t' => "\\t",
-        b'\n' => "\\n",
-        0x0c => "\\f",
-        b'\r' => "\\r",
-        0x00..=0x0f => "\\u000",
-        0x10..=0x1f => "\\u001",
-    })
 }
 
 #[cfg(test)]

@@ -1,10 +1,18 @@
 //! Server frames: the table of types, the payload of each, and writing them.
 
+use std::fmt::Write as _;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
-use super::{Ack, Refusal, hello::Welcome};
+use super::{
+    Ack, Refusal,
+    ack::{Duplicate, SentAck},
+    hello::Welcome,
+    text::push_string,
+};
 use crate::{
     EventKind, RoomId, Seq, Timestamp, UserId,
     event::{MemberContent, MessageContent, RoomCreatedContent, RoomUpdatedContent},
@@ -30,6 +38,9 @@ macro_rules! server_frames {
             /// Writes the frame; `echo` is the `msg_id` it answers.
             #[must_use]
             pub fn write(&self, echo: Option<&str>) -> String {
+                if let Self::Ack(Ack::Sent(sent)) = self {
+                    return write_sent(echo, sent);
+                }
                 match self { $(Self::$name(payload) => write($text, echo, payload),)* }
             }
 
@@ -74,21 +85,48 @@ server_frames! {
     "goaway" => Goaway(Goaway);
 }
 
-#[derive(Serialize)]
-struct Envelope<'a, T> {
-    r#type: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    msg_id: Option<&'a str>,
-    payload: &'a T,
-}
+/// Bytes that nearly every answer fits in.
+const ANSWER_BYTES: usize = 320;
 
 fn write<T: Serialize>(kind: &str, echo: Option<&str>, payload: &T) -> String {
-    serde_json::to_string(&Envelope {
-        r#type: kind,
-        msg_id: echo,
-        payload,
-    })
-    .expect("server payloads are plain data")
+    let mut out = begin(kind, echo).into_bytes();
+    serde_json::to_writer(&mut out, payload).expect("server payloads are plain data");
+    out.push(b'}');
+    String::from_utf8(out).expect("JSON is text")
+}
+
+/// Writes what [`write`] does, without a serializer between, since each message has one of these. Ids and times need no escapes.
+fn write_sent(echo: Option<&str>, sent: &SentAck) -> String {
+    let mut uuid = Uuid::encode_buffer();
+    let mut out = begin("ack", echo);
+    out.push_str(r#"{"room_id":""#);
+    out.push_str(sent.room_id.encode(&mut uuid));
+    out.push_str(r#"","seq":"#);
+    let written = write!(out, "{}", sent.seq);
+    debug_assert!(written.is_ok(), "writing to a string cannot fail");
+    out.push_str(r#","id":""#);
+    out.push_str(sent.id.encode(&mut uuid));
+    out.push_str(r#"","sent_at":""#);
+    out.push_str(sent.sent_at.encode(&mut [0; Timestamp::TEXT_BYTES]));
+    out.push_str(match sent.duplicate {
+        Duplicate::No => r#""}}"#,
+        Duplicate::Yes => r#"","duplicate":true}}"#,
+    });
+    out
+}
+
+/// Begins a frame, up to its payload.
+fn begin(kind: &str, echo: Option<&str>) -> String {
+    let mut out = String::with_capacity(ANSWER_BYTES);
+    out.push_str(r#"{"type":""#);
+    out.push_str(kind);
+    out.push('"');
+    if let Some(echo) = echo {
+        out.push_str(r#","msg_id":"#);
+        push_string(&mut out, echo);
+    }
+    out.push_str(r#","payload":"#);
+    out
 }
 
 /// Returns the JSON Schema of the content of each timeline event, by type.
@@ -303,4 +341,37 @@ pub enum PresenceStatus {
     /// Gone, or hidden.
     #[default]
     Offline,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use serde_json::json;
+
+    use super::*;
+    use crate::EventId;
+
+    #[test]
+    fn a_frame_is_what_its_parts_say() {
+        for duplicate in [Duplicate::No, Duplicate::Yes] {
+            for echo in [None, Some("0190-a"), Some("say \"no\"\n")] {
+                let sent = SentAck {
+                    room_id: RoomId::from([3; 16]),
+                    seq: Seq::new(9_007_199_254_740_991),
+                    id: EventId::from([1; 16]),
+                    sent_at: Timestamp::from_millis(1_700_000_000_123),
+                    duplicate,
+                };
+                let mut wanted = json!({ "type": "ack", "payload": sent });
+                if let Some(echo) = echo {
+                    wanted["msg_id"] = echo.into();
+                }
+                let written = ServerFrame::Ack(Ack::Sent(sent.clone())).write(echo);
+                let read: serde_json::Value = serde_json::from_str(&written).unwrap();
+                assert_eq!(read, wanted);
+                // By hand and by the serializer it is the same text.
+                assert_eq!(written, write("ack", echo, &Ack::Sent(sent)));
+            }
+        }
+    }
 }
