@@ -293,11 +293,17 @@ async fn run(thread: Handle) {
             }
         }
     }
+    report(&cases);
+    println!("{:?}", store.stats());
+}
+
+/// Prints the series of each case: by the driver alone in its three ways, and by the store.
+fn report(cases: &[(usize, [Series; 4])]) {
     print_head("append of one event");
-    for (_, series) in &cases {
+    for (_, series) in cases {
         series.iter().for_each(Series::print);
     }
-    for (_, [bare, each, across, own]) in &cases {
+    for (_, [bare, each, across, own]) in cases {
         let bound = Some(Bound::AtLeast(0.9));
         for (ruler, bound) in [(bare, bound), (each, bound), (across, None)] {
             let rate = own.ratio(ruler, |round| round.rate);
@@ -306,5 +312,4 @@ async fn run(thread: Handle) {
             print_ratio(&format!("{} / {}, p99", own.name, ruler.name), p99, None);
         }
     }
-    println!("{:?}", store.stats());
 }
