@@ -127,6 +127,7 @@ metric_names! {
     CqlHoles = "cql_holes", None, "Reads that met a hole and looked again";
     CqlRefused = "cql_refused", None, "Calls of the CQL store refused because too many waited";
     CqlNear = "cql_near", None, "Appends begun on the thread of their caller";
+    CqlForgotten = "cql_forgotten", None, "Buckets removed because their events were kept long enough";
     CqlRunning = "cql_running", None, "Calls of the CQL store that wait or run now";
 }
 

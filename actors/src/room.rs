@@ -12,6 +12,7 @@
 pub mod ask;
 pub mod decide;
 pub mod dedupe;
+mod forget;
 pub mod forward;
 pub mod frames;
 pub mod hear;
@@ -34,6 +35,7 @@ pub mod unread;
 mod view;
 
 use std::{
+    cell::Cell,
     collections::{HashMap, VecDeque},
     rc::Rc,
     sync::Arc,
@@ -102,6 +104,10 @@ pub struct Room {
     last_message: Option<Arc<parlor_schema::Event>>,
     timer: Option<(u64, SpawnHandle)>,
     quiet_since: u64,
+    /// When old events are next removed, on the monotonic clock.
+    forget_due: u64,
+    /// The first position that the store holds, once somebody asked; for rooms that now keep all and may not always have.
+    first_kept: Rc<Cell<Option<Seq>>>,
     /// The head this run of the room began with.
     began: Seq,
     /// What the other nodes are still to be told.
@@ -192,6 +198,8 @@ impl Room {
             last_message: None,
             timer: None,
             quiet_since,
+            forget_due: quiet_since + forget::FIRST_MS,
+            first_kept: Rc::default(),
             began: Seq::ZERO,
             news: News::default(),
             outward,
@@ -275,6 +283,7 @@ impl Room {
                 self.leave(ctx);
             }
         }
+        self.forget(self.env.ports.clock.monotonic_ms(), ctx);
         self.project(ctx);
         self.nudge_all();
         self.take_up(waiting, ctx);
@@ -337,6 +346,7 @@ impl Room {
             room: self.id,
             head: state.head(),
             horizon: retention.map(|kept| self.env.ports.clock.now().minus_millis(kept)),
+            first_kept: self.first_kept.clone(),
             pages: self.pages.clone(),
         }
     }

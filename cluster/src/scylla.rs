@@ -10,8 +10,9 @@
 //! - a read that ends before its range, or meets a hole, asks for the head at serial consistency and looks again (T-4, T-5).
 //! - rows written under conditions are never written without; all other writes win by value or are superset indexes.
 //! - every request has a deadline, and every queue here a bound.
+//! - what retention removed is a beginning of whole buckets, and is told from what is lost (KE-1).
 //!
-//! Deliberately absent: caches, deletion by age, retries of conditional writes, TLS to the store.
+//! Deliberately absent: caches, retries of conditional writes, TLS to the store.
 
 mod append;
 mod bucket;
@@ -20,6 +21,7 @@ mod connect;
 mod error;
 mod gate;
 mod head;
+mod keep;
 mod keyspace;
 mod local;
 mod logins;

@@ -1,6 +1,7 @@
 //! The CQL store on a real server: the suites, and what a store has that is shared and far away.
 
 mod fault;
+mod keep;
 mod open;
 mod order;
 mod projection;

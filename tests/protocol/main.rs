@@ -12,6 +12,7 @@ mod closing;
 mod cql;
 mod direct;
 mod envelope;
+mod forgotten;
 mod handshake;
 mod healing;
 mod hello;

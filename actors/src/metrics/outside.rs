@@ -157,6 +157,7 @@ outside! {
     cql_holes: Counter = CqlHoles;
     cql_refused: Counter = CqlRefused;
     cql_near: Counter = CqlNear;
+    cql_forgotten: Counter = CqlForgotten;
     cql_running: Gauge = CqlRunning;
 }
 

@@ -212,8 +212,11 @@ impl Room {
     fn publish(&mut self, event: Arc<Event>, delta: Option<RoomDelta>, evicted: Evicted) -> Packet {
         let packet = Packet::new(self.id, event.clone(), &*self.env.ports.wire);
         self.ring.push(packet.clone());
-        if event.kind == EventKind::Message {
-            self.last_message = Some(event.clone());
+        match event.kind {
+            EventKind::Message => self.last_message = Some(event.clone()),
+            // Retention may have been in force until now, and on other nodes too.
+            EventKind::RoomUpdated => self.first_kept.set(None),
+            _ => {}
         }
         if let Some(delta) = delta {
             self.tell(&event, evicted);

@@ -1,6 +1,6 @@
 //! Reading a room's timeline: history answers and pages for sessions, from the ring where it reaches, else from the store.
 
-use std::{rc::Rc, sync::Arc};
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use parlor_schema::{
     Event, RoomId, Seq, Timestamp, UserId,
@@ -30,6 +30,8 @@ pub struct Reader {
     pub head: Seq,
     /// Nothing sent before this is kept.
     pub horizon: Option<Timestamp>,
+    /// The first position that the store holds, once known; asked for where there is no horizon.
+    pub first_kept: Rc<Cell<Option<Seq>>>,
     /// What was read lately.
     pub pages: Rc<Pages>,
 }
@@ -41,7 +43,7 @@ impl Reader {
     /// The store's own.
     pub async fn first(&self) -> Result<Seq, StoreError> {
         match self.horizon {
-            None => Ok(Seq::FIRST),
+            None => self.first_held().await,
             Some(at) => Ok(self
                 .ports
                 .timeline
@@ -49,6 +51,16 @@ impl Reader {
                 .await?
                 .min(self.head.next())),
         }
+    }
+
+    /// Finds the first position that is there at all: a retention that is no more may have taken the beginning.
+    async fn first_held(&self) -> Result<Seq, StoreError> {
+        if let Some(first) = self.first_kept.get() {
+            return Ok(first);
+        }
+        let first = self.ports.timeline.first(self.room).await?;
+        self.first_kept.set(Some(first));
+        Ok(first)
     }
 
     async fn range(
@@ -171,15 +183,23 @@ impl Reader {
     /// # Errors
     /// `unavailable`.
     pub async fn page(self, after: Seq) -> Result<Page, Refusal> {
-        let first = self.first().await?;
-        let next = after.next().max(first);
-        let batch = if next > self.head {
-            None
-        } else {
-            self.page_around(next, first)
-                .await?
-                .batch(&*self.ports.wire)
-        };
+        let mut first = self.first().await?;
+        let mut batch = None;
+        while after.next().max(first) <= self.head {
+            let next = after.next().max(first);
+            let page = self.page_around(next, first).await?;
+            // What is not there was taken since: another node may still carry out a retention that is no more.
+            let held = match page.events.first() {
+                Some(event) => event.seq,
+                None => self.ports.timeline.first(self.room).await?,
+            };
+            if held <= next {
+                batch = page.batch(&*self.ports.wire);
+                break;
+            }
+            self.first_kept.set(Some(held));
+            first = held;
+        }
         Ok(Page {
             batch,
             head: self.head,

@@ -339,6 +339,19 @@ impl Timeline for RedisTails {
     fn seq_at(&self, room: RoomId, at: Timestamp) -> PortFuture<'_, Result<Seq, StoreError>> {
         self.timeline.seq_at(room, at)
     }
+
+    fn forget(
+        &self,
+        room: RoomId,
+        before: Timestamp,
+        to: Seq,
+    ) -> PortFuture<'_, Result<Seq, StoreError>> {
+        self.timeline.forget(room, before, to)
+    }
+
+    fn first(&self, room: RoomId) -> PortFuture<'_, Result<Seq, StoreError>> {
+        self.timeline.first(room)
+    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use super::{
 };
 
 /// The numbered migrations, in order; one that was released is never changed.
-const MIGRATIONS: [(i32, &str, &str); 3] = [
+const MIGRATIONS: [(i32, &str, &str); 4] = [
     (
         1,
         "timeline",
@@ -42,6 +42,7 @@ const MIGRATIONS: [(i32, &str, &str); 3] = [
         "users",
         include_str!("../../../schema/cql/0003-users.cql"),
     ),
+    (4, "kept", include_str!("../../../schema/cql/0004-kept.cql")),
 ];
 
 /// Lists the migrations that have run whole, in one partition: a read of more than one waits for a dead node until the others know.

@@ -1,7 +1,7 @@
 //! Reads of events: pages of buckets, joined, and checked for holes.
 //!
 //! A read at quorum may fall between the rounds of an append, or meet replicas that have different parts of one. Positions without
-//! holes make that visible: where an event is missing, or the room seems to end, the head decides.
+//! holes make that visible: where an event is missing, or the room seems to end, the head decides, and whether retention took it.
 
 use std::sync::Arc;
 
@@ -155,7 +155,7 @@ impl Inner {
         }
     }
 
-    async fn read_up(&self, room: RoomId, range: ReadRange) -> Result<Answer, Fault> {
+    pub(super) async fn read_up(&self, room: RoomId, range: ReadRange) -> Result<Answer, Fault> {
         let (mut budget, mut looks) = (Budget::new(&range), Looks::none());
         let (mut next, mut to) = (range.from, range.to);
         let mut bucket = self.buckets.lowest(next);
@@ -171,7 +171,7 @@ impl Inner {
                 break;
             }
             if has_hole {
-                self.look_again(room, next, &mut looks).await?;
+                next = self.look_again(room, next, &mut looks).await?;
                 bucket = self.buckets.lowest(next);
             } else if !is_full && bucket < self.buckets.highest(next) {
                 bucket += 1;
@@ -179,7 +179,7 @@ impl Inner {
                 // Where the next event would be there is none. Not further than now: a writer may be faster than this.
                 to = to.min(self.head_from(room, bucket).await?);
                 if next <= to {
-                    self.look_again(room, next, &mut looks).await?;
+                    next = self.look_again(room, next, &mut looks).await?;
                     bucket = self.buckets.lowest(next);
                 }
             }
@@ -220,15 +220,22 @@ impl Inner {
                     continue;
                 }
             }
-            self.look_again(room, next, &mut looks).await?;
+            if self.look_again(room, next, &mut looks).await? > next {
+                break;
+            }
             bucket = self.buckets.highest(next);
         }
         budget.events.reverse();
         Ok(budget.answer(is_whole))
     }
 
-    /// Settles what may hide an event that must be there; an error when it was looked for often enough.
-    async fn look_again(&self, room: RoomId, seq: Seq, looks: &mut Looks) -> Result<(), Fault> {
+    /// Settles what may hide an event that must be there; answers where to look on, which is behind it only where retention took it. An error when
+    /// it was looked for often enough.
+    async fn look_again(&self, room: RoomId, seq: Seq, looks: &mut Looks) -> Result<Seq, Fault> {
+        let first = self.first_kept(room).await?;
+        if first > seq {
+            return Ok(first);
+        }
         Counters::add(&self.counters.holes, 1);
         let count = match looks.seq == seq {
             true => looks.count + 1,
@@ -243,7 +250,7 @@ impl Inner {
         for bucket in self.buckets.lowest(seq)..=self.buckets.highest(seq) {
             self.head_of(room, bucket).await?;
         }
-        Ok(())
+        Ok(seq)
     }
 
     async fn page(
@@ -270,7 +277,9 @@ impl Inner {
     /// Finds the first position whose event was sent at `at` or later.
     pub(super) async fn seq_at(&self, room: RoomId, at: Timestamp) -> Result<Seq, Fault> {
         // Times never fall within a room, so halving finds the first that is not before `at`.
-        let (mut low, mut high) = (Seq::FIRST, self.head_from(room, 0).await?.next());
+        let first = self.first_kept(room).await?;
+        let bucket = self.buckets.after(first.prev());
+        let (mut low, mut high) = (first, self.head_from(room, bucket).await?.next());
         while low < high {
             let middle = low.plus(high.since(low) / 2);
             let one = ReadRange {
@@ -282,6 +291,12 @@ impl Inner {
             };
             let read = self.read_up(room, one).await?;
             let Some(event) = read.events.first() else {
+                // Taken meanwhile, because it is old.
+                let first = self.first_kept(room).await?;
+                if first > middle {
+                    low = first.min(high);
+                    continue;
+                }
                 let text = format!("timeline of room {room}: seq {middle} was there and is not");
                 return Err(Fault::Shape(text));
             };

@@ -163,6 +163,10 @@ statements! {
     events_down: Plain "SELECT seq, event_id, kind, sender, sent_at, msg_id, fingerprint, content FROM timeline \
         WHERE room_id = ? AND bucket = ? AND seq >= ? AND seq <= ? ORDER BY seq DESC LIMIT ?";
 
+    kept_get: Plain "SELECT first FROM kept WHERE room_id = ?";
+    kept_put: Plain "INSERT INTO kept (room_id, first) VALUES (?, ?) USING TIMESTAMP ?";
+    events_drop: Plain "DELETE FROM timeline WHERE room_id = ? AND bucket = ? AND seq <= ?";
+
     claim_put: Condition "INSERT INTO claims (user_id, msg_id, room_id, fingerprint) VALUES (?, ?, ?, ?) IF NOT EXISTS";
     claim_replace: Condition "UPDATE claims SET room_id = ?, fingerprint = ? WHERE user_id = ? AND msg_id = ? \
         IF room_id = ? AND fingerprint = ?";

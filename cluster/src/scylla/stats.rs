@@ -29,6 +29,8 @@ pub struct CqlStats {
     pub holes: u64,
     /// Calls refused because too many waited.
     pub refused: u64,
+    /// Buckets removed because their events were kept long enough.
+    pub forgotten: u64,
     /// Appends begun on the thread of their caller.
     pub near: u64,
     /// Calls that wait or run now.
@@ -48,6 +50,7 @@ pub(super) struct Counters {
     pub(super) heads: AtomicU64,
     pub(super) holes: AtomicU64,
     pub(super) refused: AtomicU64,
+    pub(super) forgotten: AtomicU64,
     pub(super) near: AtomicU64,
 }
 
@@ -70,6 +73,7 @@ impl Counters {
             heads: get(&self.heads),
             holes: get(&self.holes),
             refused: get(&self.refused),
+            forgotten: get(&self.forgotten),
             near: get(&self.near),
             running: gate.places() as u64,
         }

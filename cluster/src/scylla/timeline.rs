@@ -68,6 +68,19 @@ impl Timeline for CqlStore {
         self.run(async move |inner| inner.read(room, range).await)
     }
 
+    fn forget(
+        &self,
+        room: RoomId,
+        before: Timestamp,
+        to: Seq,
+    ) -> PortFuture<'_, Result<Seq, StoreError>> {
+        self.run(async move |inner| Ok(inner.forget(room, before, to).await?))
+    }
+
+    fn first(&self, room: RoomId) -> PortFuture<'_, Result<Seq, StoreError>> {
+        self.run(async move |inner| Ok(inner.first_kept(room).await?))
+    }
+
     fn seq_at(&self, room: RoomId, at: Timestamp) -> PortFuture<'_, Result<Seq, StoreError>> {
         self.run(async move |inner| Ok(inner.seq_at(room, at).await?))
     }

@@ -50,7 +50,7 @@ pub struct ReadRange {
 /// - T-2 of two appends with the same `expected_head` at most one is `Appended`.
 /// - T-3 after `Appended` the events survive the death of any process at any moment.
 /// - T-4 a read after `Appended` sees the events; what a read has seen, every later read sees.
-/// - T-5 positions are 1 … head without holes.
+/// - T-5 positions are 1 … head without holes, or begin higher where [`Timeline::forget`] took the beginning.
 /// - T-6 `Unknown` and an abandoned future leave T-1 to T-5 true.
 pub trait Timeline: Send + Sync {
     /// Appends `events`, whose positions are `expected_head + 1` and on, if the room's head is `expected_head`.
@@ -100,4 +100,30 @@ pub trait Timeline: Send + Sync {
     /// # Errors
     /// The store is away or damaged.
     fn seq_at(&self, room: RoomId, at: Timestamp) -> PortFuture<'_, Result<Seq, StoreError>>;
+
+    /// Removes events from the room's beginning, as far as the store can do so cheaply: only such as are not above `to` and were sent before
+    /// `before`. Answers the first position that is kept. A read that begins below it begins there; so does [`Timeline::seq_at`].
+    ///
+    /// The caller answers for it that nobody needs them. A store that keeps rooms whole, as this default does, removes nothing.
+    ///
+    /// # Errors
+    /// The store is away or damaged; what was removed stays removed.
+    fn forget(
+        &self,
+        room: RoomId,
+        before: Timestamp,
+        to: Seq,
+    ) -> PortFuture<'_, Result<Seq, StoreError>> {
+        let _ = (room, before, to);
+        Box::pin(std::future::ready(Ok(Seq::FIRST)))
+    }
+
+    /// Finds the first position that is kept; what [`Timeline::forget`] answered last.
+    ///
+    /// # Errors
+    /// The store is away or damaged.
+    fn first(&self, room: RoomId) -> PortFuture<'_, Result<Seq, StoreError>> {
+        let _ = room;
+        Box::pin(std::future::ready(Ok(Seq::FIRST)))
+    }
 }

@@ -124,4 +124,17 @@ impl Timeline for ChangedTimeline {
         }
         Box::pin(async move { Ok(self.inner.head(room).await?.next()) })
     }
+
+    fn forget(
+        &self,
+        room: RoomId,
+        before: Timestamp,
+        to: Seq,
+    ) -> PortFuture<'_, Result<Seq, StoreError>> {
+        self.inner.forget(room, before, to)
+    }
+
+    fn first(&self, room: RoomId) -> PortFuture<'_, Result<Seq, StoreError>> {
+        self.inner.first(room)
+    }
 }

@@ -1,0 +1,44 @@
+//! Retention: what nobody may see any more is removed from the store, some time later.
+//!
+//! The store removes whole pieces or nothing; what is still there and too old is hidden by the reader's horizon. Any node may do it, and several
+//! at once: what is removed stays removed.
+
+use actix::prelude::*;
+
+use super::{Core, Room};
+
+/// How much longer events stay than anybody needs them: clocks of nodes differ, and a fast one must take nothing early.
+const LATE_MS: u64 = 2 * 3_600_000;
+/// How soon after its start a room removes what is old; and how often, while it stays.
+pub(super) const FIRST_MS: u64 = 5_000;
+const EVERY_MS: u64 = 3_600_000;
+
+impl Room {
+    /// Removes, when it is time, what is older than the room's retention and the window of repeats.
+    pub(super) fn forget(&mut self, now: u64, ctx: &mut Context<Self>) {
+        let Core::Ready(state) = &self.core else {
+            return;
+        };
+        let room = state.members.room.as_ref();
+        let Some(kept_ms) = room.and_then(|room| room.retention_ms) else {
+            return;
+        };
+        // A start reads the last event, and those that the stored projection lacks.
+        let to = self.projected.min(state.head().prev());
+        if now >= self.forget_due {
+            self.forget_due = now + EVERY_MS;
+            let needed_ms = kept_ms.max(self.env.rules.dedupe_window_ms);
+            let age_ms = needed_ms.saturating_add(LATE_MS);
+            let before = self.env.ports.clock.now().minus_millis(age_ms);
+            let (ports, id) = (self.env.ports.clone(), self.id);
+            let work = async move { ports.timeline.forget(id, before, to).await };
+            ctx.spawn(work.into_actor(self).map(|done, room, _| match done {
+                Ok(first) => room.first_kept.set(Some(first)),
+                Err(error) => {
+                    tracing::warn!(room = %room.id, %error, "old events not removed, will try again");
+                }
+            }));
+        }
+        self.arm(self.forget_due.saturating_sub(now).max(1), ctx);
+    }
+}
