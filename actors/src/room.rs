@@ -26,6 +26,7 @@ pub mod packet;
 pub mod pages;
 mod perform;
 pub mod read;
+mod replies;
 pub mod reply;
 pub mod rooms;
 pub mod state;
@@ -62,8 +63,9 @@ use crate::{
         packet::Ring,
         pages::Pages,
         read::Reader,
+        replies::Replies,
         rooms::Rooms,
-        state::{Moment, RoomRules, RoomState, Ticket},
+        state::{Moment, RoomRules, RoomState},
     },
 };
 
@@ -92,7 +94,7 @@ pub struct Room {
     rooms: Arc<Rooms>,
     core: Core,
     next_ticket: u64,
-    replies: HashMap<Ticket, ReplyTo<parlor_schema::frame::Ack>>,
+    replies: Replies,
     interest: HashMap<WorkerId, Target>,
     ring: Ring,
     pages: Rc<Pages>,
@@ -186,7 +188,7 @@ impl Room {
             env,
             core: Core::Loading(VecDeque::new()),
             next_ticket: 0,
-            replies: HashMap::new(),
+            replies: Replies::default(),
             interest: HashMap::new(),
             ring: Ring::default(),
             pages: Rc::new(Pages::new(id, rooms.pages())),

@@ -7,7 +7,7 @@
 //! - E-2: sender, idempotency key and content stand in the event itself, so that a timeline alone proves what took effect.
 //! - E-3: the numbers of the kinds are stored; they never change and are never used again.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -162,8 +162,7 @@ impl Event {
         out.push_str(r#"","payload":{"room_id":""#);
         out.push_str(room.encode(&mut uuid));
         out.push_str(r#"","seq":"#);
-        let written = write!(out, "{}", self.seq);
-        debug_assert!(written.is_ok(), "writing to a string cannot fail");
+        self.seq.push(&mut out);
         out.push_str(r#","sender":""#);
         out.push_str(self.sender.as_str());
         out.push_str(r#"","sent_at":""#);

@@ -6,10 +6,10 @@
 use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-use crate::limits::ID_BYTES_MAX;
+use crate::{limits::ID_BYTES_MAX, parsed};
 
 /// Says why a text is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -98,8 +98,7 @@ macro_rules! uuid_id {
                 if !deserializer.is_human_readable() {
                     return Uuid::deserialize(deserializer).map(Self);
                 }
-                let text = Cow::<str>::deserialize(deserializer)?;
-                text.parse().map_err(de::Error::custom)
+                parsed::deserialize(deserializer)
             }
         }
 
@@ -157,8 +156,7 @@ macro_rules! name_id {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = Cow::<str>::deserialize(deserializer)?;
-                text.parse().map_err(de::Error::custom)
+                parsed::deserialize(deserializer)
             }
         }
 

@@ -16,6 +16,7 @@ pub mod event;
 pub mod frame;
 pub mod id;
 pub mod limits;
+mod parsed;
 pub mod placement;
 pub mod port;
 pub mod record;

@@ -60,6 +60,13 @@ impl Seq {
     }
 }
 
+impl Seq {
+    /// Appends the text: what `Display` writes, without a formatter between, since each message has two.
+    pub(crate) fn push(self, out: &mut String) {
+        out.push_str(itoa::Buffer::new().format(self.0));
+    }
+}
+
 impl fmt::Display for Seq {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -5,7 +5,7 @@
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
@@ -73,15 +73,17 @@ impl Timestamp {
     pub fn encode(self, buffer: &mut [u8; Self::TEXT_BYTES]) -> &str {
         let t = OffsetDateTime::from_unix_timestamp(self.seconds())
             .expect("the range is checked when the value is made");
-        let year = u16::try_from(t.year()).expect("years are 1 to 9999");
+        // Each asked for alone is worked out alone.
+        let ((year, month, day), (hour, minute, second)) = (t.to_calendar_date(), t.to_hms());
+        let year = u16::try_from(year).expect("years are 1 to 9999");
         let millis = u16::try_from(self.0.rem_euclid(1000)).expect("below 1000");
         buffer.copy_from_slice(b"0000-00-00T00:00:00.000Z");
         digits(&mut buffer[..4], year);
-        digits(&mut buffer[5..7], u8::from(t.month()).into());
-        digits(&mut buffer[8..10], t.day().into());
-        digits(&mut buffer[11..13], t.hour().into());
-        digits(&mut buffer[14..16], t.minute().into());
-        digits(&mut buffer[17..19], t.second().into());
+        digits(&mut buffer[5..7], u8::from(month).into());
+        digits(&mut buffer[8..10], day.into());
+        digits(&mut buffer[11..13], hour.into());
+        digits(&mut buffer[14..16], minute.into());
+        digits(&mut buffer[17..19], second.into());
         digits(&mut buffer[20..23], millis);
         std::str::from_utf8(buffer).expect("digits and marks")
     }
@@ -133,8 +135,7 @@ impl<'de> Deserialize<'de> for Timestamp {
         if !deserializer.is_human_readable() {
             return i64::deserialize(deserializer).map(Self::from_millis);
         }
-        let text = Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
+        crate::parsed::deserialize(deserializer)
     }
 }
 

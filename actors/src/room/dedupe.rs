@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use parlor_schema::{MsgId, Seq, Timestamp, UserId};
+use parlor_schema::{MsgId, Seq, Timestamp, UserId, limits::ID_BYTES_MAX};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Entries one room may hold: seven events a second, sustained over a window of seven days.
@@ -21,9 +21,13 @@ impl Key {
     /// Makes the key of a user's frame.
     #[must_use]
     pub fn new(user: &UserId, msg_id: MsgId) -> Self {
-        let mut bytes = msg_id.bytes().to_vec();
-        bytes.extend_from_slice(user.as_str().as_bytes());
-        Self(xxh3_64(&bytes))
+        const ID_BYTES: usize = 16;
+        let (id, user) = (msg_id.bytes(), user.as_str().as_bytes());
+        let mut bytes = [0; ID_BYTES + ID_BYTES_MAX];
+        let length = ID_BYTES + user.len();
+        bytes[..ID_BYTES].copy_from_slice(&id);
+        bytes[ID_BYTES..length].copy_from_slice(user);
+        Self(xxh3_64(&bytes[..length]))
     }
 }
 

@@ -69,7 +69,12 @@ impl Room {
             let refusal = Refusal::unavailable("the room is too busy");
             return self.reply(pending.ticket, Err(refusal));
         }
-        let (route, now) = (self.route(), self.now_ms());
+        let route = self.route();
+        if route == Route::Here && self.outward.frames.is_empty() {
+            // What the steps would say; nearly every frame of a room that is at home goes this way.
+            return self.submit_here(pending, ctx);
+        }
+        let now = self.now_ms();
         let steps = self.outward.frames.take(pending, route, now);
         self.step(steps, ctx);
     }
@@ -202,7 +207,7 @@ impl Room {
     }
 
     fn reply(&mut self, ticket: Ticket, result: Result<Ack, Refusal>) {
-        if let Some(reply) = self.replies.remove(&ticket) {
+        if let Some(reply) = self.replies.take(ticket) {
             answer(reply, result);
         }
     }

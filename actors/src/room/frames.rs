@@ -103,7 +103,7 @@ impl Room {
         };
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        self.replies.insert(ticket, ask.reply);
+        self.replies.put(ticket, ask.reply);
         let fingerprint = fingerprint(&ask.frame);
         let pending = Pending {
             ticket,

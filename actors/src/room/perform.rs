@@ -49,7 +49,7 @@ impl Room {
                 }
                 Effect::Reply(ticket, result) => {
                     let told = self.outward.told(ticket, result);
-                    if let Some(reply) = self.replies.remove(&ticket) {
+                    if let Some(reply) = self.replies.take(ticket) {
                         answer(reply, told);
                     }
                 }

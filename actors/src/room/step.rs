@@ -16,7 +16,7 @@ use super::dedupe::Key;
 use super::state::RoomState;
 
 /// Names a frame that waits for its reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
 /// A frame that wants to append.
