@@ -20,7 +20,6 @@ use parlor_schema::{
     Event, RoomId, Seq,
     port::{Append, Timeline as _},
 };
-
 use tokio::runtime::{Builder, Handle};
 
 use crate::{

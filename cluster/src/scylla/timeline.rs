@@ -6,7 +6,6 @@ use parlor_schema::{
     Event, RoomId, Seq, Timestamp,
     port::{Append, PortFuture, ReadRange, StoreError, Timeline},
 };
-
 use tokio::runtime::Runtime;
 
 use super::{CqlStore, local, stats::Counters};
