@@ -163,7 +163,7 @@ async fn alone(addr: SocketAddr) {
 async fn bench() {
     let members = setting("PARLOR_BENCH_N", 1_000) / ROOMS;
     let events = setting("PARLOR_BENCH_MESSAGES", 1_000);
-    let rounds = setting("PARLOR_BENCH_ROUNDS", 7);
+    let rounds = setting("PARLOR_BENCH_ROUNDS", 25);
     let workers = setting("PARLOR_BENCH_WORKERS", 1);
     let server = Server::start(Store::Embedded, workers);
     let mut missed = Vec::new();

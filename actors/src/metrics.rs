@@ -126,7 +126,7 @@ metric_names! {
     CqlHeads = "cql_heads", None, "Reads of heads at serial consistency";
     CqlHoles = "cql_holes", None, "Reads that met a hole and looked again";
     CqlRefused = "cql_refused", None, "Calls of the CQL store refused because too many waited";
-    CqlNear = "cql_near", None, "Appends begun on the thread of their caller";
+    CqlLocalAppends = "cql_local_appends", None, "Appends that went through a session of their room's thread";
     CqlForgotten = "cql_forgotten", None, "Buckets removed because their events were kept long enough";
     CqlRunning = "cql_running", None, "Calls of the CQL store that wait or run now";
 }

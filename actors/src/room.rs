@@ -12,7 +12,6 @@
 pub mod ask;
 pub mod decide;
 pub mod dedupe;
-mod forget;
 pub mod forward;
 pub mod frames;
 pub mod hear;
@@ -28,6 +27,7 @@ mod perform;
 pub mod read;
 mod replies;
 pub mod reply;
+mod retention;
 pub mod rooms;
 pub mod state;
 pub mod step;
@@ -36,7 +36,6 @@ pub mod unread;
 mod view;
 
 use std::{
-    cell::Cell,
     collections::{HashMap, VecDeque},
     rc::Rc,
     sync::Arc,
@@ -62,7 +61,7 @@ use crate::{
         news::News,
         packet::Ring,
         pages::Pages,
-        read::Reader,
+        read::{FirstKept, Reader},
         replies::Replies,
         rooms::Rooms,
         state::{Moment, RoomRules, RoomState},
@@ -107,9 +106,9 @@ pub struct Room {
     timer: Option<(u64, SpawnHandle)>,
     quiet_since: u64,
     /// When old events are next removed, on the monotonic clock.
-    forget_due: u64,
-    /// The first position that the store holds, once somebody asked; for rooms that now keep all and may not always have.
-    first_kept: Rc<Cell<Option<Seq>>>,
+    removal_due: u64,
+    /// The first position that the store holds.
+    first_kept: FirstKept,
     /// The head this run of the room began with.
     began: Seq,
     /// What the other nodes are still to be told.
@@ -200,8 +199,8 @@ impl Room {
             last_message: None,
             timer: None,
             quiet_since,
-            forget_due: quiet_since + forget::FIRST_MS,
-            first_kept: Rc::default(),
+            removal_due: quiet_since + retention::first_ms(id),
+            first_kept: FirstKept::default(),
             began: Seq::ZERO,
             news: News::default(),
             outward,
@@ -285,7 +284,7 @@ impl Room {
                 self.leave(ctx);
             }
         }
-        self.forget(self.env.ports.clock.monotonic_ms(), ctx);
+        self.remove_old(self.env.ports.clock.monotonic_ms(), ctx);
         self.project(ctx);
         self.nudge_all();
         self.take_up(waiting, ctx);

@@ -4,11 +4,11 @@
 //! session of their own for appends ([`CqlStore::serve_thread`]).
 //!
 //! Invariants:
-//! - the timeline is written by conditional batches alone, each on `head` and within one partition (T-1, T-2).
-//! - a room's next bucket is opened only when the one before it is closed, and a closed one is never written again.
+//! - the timeline is written by conditional batches alone, but for removal, each on `head` and within one partition (T-1, T-2).
+//! - a room's next bucket is opened only when the one before it is closed, and a closed one is never written again, but for removal.
 //! - an append whose answer is lost is `Unknown`; the driver repeats none, and races none.
 //! - a read that ends before its range, or meets a hole, asks for the head at serial consistency and looks again (T-4, T-5).
-//! - rows written under conditions are never written without; all other writes win by value or are superset indexes.
+//! - rows written under conditions are never written without, but for removal; all other writes win by value or are superset indexes.
 //! - every request has a deadline, and every queue here a bound.
 //! - what retention removed is a beginning of whole buckets, and is told from what is lost (KE-1).
 //!
@@ -80,7 +80,7 @@ impl Default for CqlTuning {
 /// A timeline and directory in a CQL cluster, for any number of nodes.
 ///
 /// Requests run on a thread of the store's own, appends on their caller's where that has a session: an abandoned future abandons the answer,
-/// never the effect.
+/// not the effect, unless that thread ends.
 pub struct CqlStore {
     inner: Arc<Inner>,
     id: StoreId,

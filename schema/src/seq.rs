@@ -53,17 +53,15 @@ impl Seq {
         Self::new(self.0.saturating_add(count))
     }
 
+    /// Appends the text: what `Display` writes, without a formatter between, since each message has two.
+    pub(crate) fn push(self, out: &mut String) {
+        out.push_str(itoa::Buffer::new().format(self.0));
+    }
+
     /// Returns how many positions lie after `earlier` up to this one.
     #[must_use]
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
-    }
-}
-
-impl Seq {
-    /// Appends the text: what `Display` writes, without a formatter between, since each message has two.
-    pub(crate) fn push(self, out: &mut String) {
-        out.push_str(itoa::Buffer::new().format(self.0));
     }
 }
 

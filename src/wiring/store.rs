@@ -64,7 +64,7 @@ impl Store {
         }
     }
 
-    /// Finishes what is under way and lets the store go; what comes later is `Unavailable`.
+    /// Finishes what is under way on threads of the store's own, and lets it go; what comes later is `Unavailable`.
     ///
     /// Blocks for as long as that takes.
     pub fn close(&self) {

@@ -211,7 +211,7 @@ fn copy_cql(outside: &Outside, stats: &CqlStats) {
     set(&outside.cql_heads, stats.heads);
     set(&outside.cql_holes, stats.holes);
     set(&outside.cql_refused, stats.refused);
-    set(&outside.cql_near, stats.near);
+    set(&outside.cql_local_appends, stats.local);
     set(&outside.cql_forgotten, stats.forgotten);
     let running = i64::try_from(stats.running).unwrap_or(i64::MAX);
     outside.cql_running.set(running);

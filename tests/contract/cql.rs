@@ -74,7 +74,7 @@ pub(super) async fn served(store: &Arc<CqlStore>) -> Handle {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let (thread, serving) = (runtime.handle().clone(), Arc::clone(store));
     std::thread::spawn(move || runtime.block_on(serving.serve_thread()));
-    while store.stats().near == 0 {
+    while store.stats().local == 0 {
         let store = Arc::clone(store);
         let append = async move { fill(&store, room(), &[1]).await };
         thread.spawn(append).await.unwrap();
@@ -115,10 +115,10 @@ async fn a_thread_with_its_own_session_meets_the_same_timeline() {
         .unwrap()
         .unwrap();
     let after = store.stats();
-    assert!(after.near > before.near + 50, "{after:?}");
+    assert!(after.local > before.local + 50, "{after:?}");
     // From anywhere else they go by the store's own thread.
     fill(&store, room(), &[1, 1]).await;
-    assert_eq!(store.stats().near, after.near);
+    assert_eq!(store.stats().local, after.local);
 }
 
 #[tokio::test]

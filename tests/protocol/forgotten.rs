@@ -1,6 +1,8 @@
 //! What retention took out of a CQL store: a node removes whole buckets some seconds after the room starts, and from then on the room begins
 //! behind them, also when the retention is lifted.
 
+mod reader;
+
 use std::{sync::Arc, time::Duration};
 
 use parlor_cluster::CqlStore;
@@ -70,6 +72,12 @@ async fn fill(keyspace: &str, room: RoomId) {
     }
 }
 
+/// Tells whether a line of the metrics is this one.
+async fn says(server: &Server, wanted: &str) -> bool {
+    let metrics = server.http("GET", "/metrics", &[], None).await.text;
+    metrics.lines().any(|line| line == wanted)
+}
+
 fn seqs(frames: &[Value]) -> Vec<u64> {
     let seq = |frame: &Value| frame["payload"]["seq"].as_u64();
     frames.iter().filter_map(seq).collect()
@@ -88,8 +96,7 @@ async fn a_bucket_of_old_messages_goes_and_the_room_begins_behind_it() {
     // What is appended moves the stored projection, and only what that has seen may go.
     assert_eq!(ana.say(&room.to_string(), "here").await["seq"], OLD + 2);
     let gone = async {
-        let counted = |text: &str| text.contains("\nparlor_cql_forgotten_total 1\n");
-        while !counted(&server.http("GET", "/metrics", &[], None).await.text) {
+        while !says(&server, "parlor_cql_forgotten_total 1").await {
             sleep(Duration::from_millis(100)).await;
         }
     };
@@ -98,6 +105,13 @@ async fn a_bucket_of_old_messages_goes_and_the_room_begins_behind_it() {
     // Kept for ever from now on: what went does not come back.
     let lifted = json!({ "room_id": room, "retention_ms": null });
     assert_eq!(ana.ok("room.update", lifted).await["seq"], OLD + 3);
+    // By then the room's thread has a session of its own.
+    let local = async {
+        while says(&server, "parlor_cql_local_appends_total 0").await {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(WITHIN, local).await.expect("appends stay there");
     let kept: Vec<u64> = (OLD + 1..=OLD + 3).collect();
     for ask in [
         json!({ "room_id": room, "after": 0 }),

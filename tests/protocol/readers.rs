@@ -15,6 +15,7 @@ use std::{cell::Cell, rc::Rc};
 use dice::{Dice, number, say, seed};
 use parlor_actors::ports::Coding;
 use serde_json::{Value, json};
+pub(crate) use site::Names;
 use site::Site;
 use tokio::sync::watch;
 use uuid::Uuid;

@@ -164,8 +164,8 @@ pub(crate) fn cli(port: u16, args: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// Returns a port that was free a moment ago, and that nobody else here is given: each of a process is another, and all lie below those that
-/// systems give to connections going out, which could take one before it is used.
+/// Returns a port that was free a moment ago, and that nobody else of this process is given. It lies below those that systems give to connections
+/// going out, which could take it before it is used.
 pub(crate) fn free_port() -> u16 {
     const FIRST: u32 = 12_000;
     const COUNT: u32 = 20_000;

@@ -106,7 +106,8 @@ impl Front {
         Ok(claim.room_id)
     }
 
-    /// Tells whether the claimed room was really made by this frame; a direct room may be older than the claim.
+    /// Tells whether the claimed room was really made by this frame; a direct room may be older than the claim. Where retention has removed the
+    /// first event the window of repeats is long over, and the frame is a new one.
     async fn claimed_room_exists(
         &self,
         user: &UserId,

@@ -156,7 +156,7 @@ outside! {
     cql_heads: Counter = CqlHeads;
     cql_holes: Counter = CqlHoles;
     cql_refused: Counter = CqlRefused;
-    cql_near: Counter = CqlNear;
+    cql_local_appends: Counter = CqlLocalAppends;
     cql_forgotten: Counter = CqlForgotten;
     cql_running: Gauge = CqlRunning;
 }

@@ -144,7 +144,15 @@ async fn page(
         limit: PAGE,
         bytes: 4 * HISTORY_BYTES_MAX,
     };
-    ports.timeline.read(room, range).await
+    let events = ports.timeline.read(room, range).await?;
+    match events.first() {
+        // Retention took it since the head or the projection was read: who begins anew finds both as they are now.
+        Some(event) if event.seq != from => {
+            let text = format!("room {room} has no seq {from} any more");
+            Err(StoreError::Unavailable(text))
+        }
+        _ => Ok(events),
+    }
 }
 
 fn last_of(events: &[Arc<Event>], room: RoomId) -> Result<Seq, StoreError> {

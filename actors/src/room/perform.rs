@@ -45,7 +45,11 @@ impl Room {
                         Origin::Elsewhere => drop(self.env.metrics.followed_events.inc()),
                         Origin::Carried => drop(self.env.metrics.carried_events.inc()),
                     }
+                    let may_keep_less = event.kind == EventKind::RoomUpdated;
                     packets.push(self.publish(event, delta, evicted));
+                    if may_keep_less {
+                        self.retention_changed(ctx);
+                    }
                 }
                 Effect::Reply(ticket, result) => {
                     let told = self.outward.told(ticket, result);
@@ -212,11 +216,8 @@ impl Room {
     fn publish(&mut self, event: Arc<Event>, delta: Option<RoomDelta>, evicted: Evicted) -> Packet {
         let packet = Packet::new(self.id, event.clone(), &*self.env.ports.wire);
         self.ring.push(packet.clone());
-        match event.kind {
-            EventKind::Message => self.last_message = Some(event.clone()),
-            // Retention may have been in force until now, and on other nodes too.
-            EventKind::RoomUpdated => self.first_kept.set(None),
-            _ => {}
+        if event.kind == EventKind::Message {
+            self.last_message = Some(event.clone());
         }
         if let Some(delta) = delta {
             self.tell(&event, evicted);

@@ -30,10 +30,26 @@ pub struct Reader {
     pub head: Seq,
     /// Nothing sent before this is kept.
     pub horizon: Option<Timestamp>,
-    /// The first position that the store holds, once known; asked for where there is no horizon.
-    pub first_kept: Rc<Cell<Option<Seq>>>,
+    /// The first position that the store holds, where there is no horizon.
+    pub first_kept: FirstKept,
     /// What was read lately.
     pub pages: Rc<Pages>,
+}
+
+/// The first position that the store holds of a room, once somebody has asked: a room that keeps everything now may not always have.
+#[derive(Debug, Clone, Default)]
+pub struct FirstKept(Rc<Cell<Option<Seq>>>);
+
+impl FirstKept {
+    /// Notes what is known; it only rises.
+    pub fn rises_to(&self, first: Seq) {
+        self.0.set(self.0.get().max(Some(first)));
+    }
+
+    /// Has the next who needs it ask.
+    pub fn forget(&self) {
+        self.0.set(None);
+    }
 }
 
 impl Reader {
@@ -42,24 +58,18 @@ impl Reader {
     /// # Errors
     /// The store's own.
     pub async fn first(&self) -> Result<Seq, StoreError> {
-        match self.horizon {
-            None => self.first_held().await,
-            Some(at) => Ok(self
-                .ports
-                .timeline
-                .seq_at(self.room, at)
-                .await?
-                .min(self.head.next())),
-        }
+        let first = match (self.horizon, self.first_kept.0.get()) {
+            (Some(at), _) => self.ports.timeline.seq_at(self.room, at).await?,
+            (None, Some(first)) => first,
+            (None, None) => self.first_held().await?,
+        };
+        Ok(first.min(self.head.next()))
     }
 
-    /// Finds the first position that is there at all: a retention that is no more may have taken the beginning.
+    /// Asks for the first position that is there at all: a retention that is no more may have taken the beginning.
     async fn first_held(&self) -> Result<Seq, StoreError> {
-        if let Some(first) = self.first_kept.get() {
-            return Ok(first);
-        }
         let first = self.ports.timeline.first(self.room).await?;
-        self.first_kept.set(Some(first));
+        self.first_kept.rises_to(first);
         Ok(first)
     }
 
@@ -109,6 +119,8 @@ impl Reader {
         ask: HistoryGet,
         limit: usize,
     ) -> Result<Ack, Refusal> {
+        // Whoever scrolls up is told where it ends, and would else ask for ever: what is known may be old.
+        self.first_kept.forget();
         let first = self.first().await?;
         let (head, top) = (self.head, self.head.next());
         let (events, complete) = if let Some(seq) = ask.around {
@@ -191,13 +203,13 @@ impl Reader {
             // What is not there was taken since: another node may still carry out a retention that is no more.
             let held = match page.events.first() {
                 Some(event) => event.seq,
-                None => self.ports.timeline.first(self.room).await?,
+                None => self.first_held().await?,
             };
             if held <= next {
                 batch = page.batch(&*self.ports.wire);
                 break;
             }
-            self.first_kept.set(Some(held));
+            self.first_kept.rises_to(held);
             first = held;
         }
         Ok(Page {
@@ -223,7 +235,8 @@ impl Reader {
                 }
                 walked += 1;
             }
-            let Some(lowest) = page.events.first() else {
+            // A page that does not reach down to `to` says that the rest was taken meanwhile.
+            let Some(lowest) = page.events.first().filter(|event| event.seq <= to) else {
                 break;
             };
             to = lowest.seq.prev();

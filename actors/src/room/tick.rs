@@ -61,7 +61,7 @@ impl Room {
         self.tick_forwards(now, ctx);
         self.save_receipts(ctx);
         self.project(ctx);
-        self.forget(now, ctx);
+        self.remove_old(now, ctx);
         self.passivate(now, ctx);
         if let Some(due) = self.live.next_tick() {
             self.arm(due.saturating_sub(now).max(1), ctx);

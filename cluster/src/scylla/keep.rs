@@ -35,9 +35,12 @@ impl Inner {
         to: Seq,
     ) -> Result<Seq, Fault> {
         let mut first = self.first_kept(room).await?;
+        // Whoever marked it may have ended before the bucket behind the mark was removed.
+        if let Some(marked) = self.buckets.after(first.prev()).checked_sub(1) {
+            self.remove(room, marked, first.prev()).await?;
+        }
         for _ in 0..BUCKETS_AT_ONCE {
             let bucket = self.buckets.after(first.prev());
-            // Looked at without a read of the event first: most rooms have one bucket, and it is open.
             let Some(last) = self.head_of(room, bucket).await? else {
                 break;
             };
@@ -46,10 +49,6 @@ impl Inner {
             }
             if !self.was_sent_before(room, last, before).await? {
                 break;
-            }
-            // Whoever marked the one before may have ended before it was removed.
-            if let Some(older) = bucket.checked_sub(1) {
-                self.remove(room, older, first.prev()).await?;
             }
             first = last.next();
             let mark = row::bigint(first.get());

@@ -19,8 +19,9 @@ use tokio::{runtime::Handle, time::sleep};
 
 use super::{CqlStore, connect};
 
-/// Time between two attempts to open a thread's session.
+/// Time between the first two attempts to open a thread's session, and between the later ones at most.
 const RETRY: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(60);
 
 thread_local! {
     /// The sessions that were opened on this thread, each with its store.
@@ -83,12 +84,14 @@ impl CqlStore {
     pub fn serve_thread(&self) -> impl Future<Output = Infallible> + use<> {
         let (settings, store) = (self.settings.clone(), self.id);
         async move {
+            let mut pause = RETRY;
             let session = loop {
                 match connect::session_in(&settings).await {
                     Ok(session) => break session,
                     Err(error) => {
                         tracing::warn!(%error, "a thread has no session of its own yet");
-                        sleep(RETRY).await;
+                        sleep(pause).await;
+                        pause = (2 * pause).min(RETRY_MAX);
                     }
                 }
             };

@@ -170,18 +170,25 @@ impl Inner {
             if next > to || budget.is_spent {
                 break;
             }
+            let mut looks_on = None;
             if has_hole {
-                next = self.look_again(room, next, &mut looks).await?;
-                bucket = self.buckets.lowest(next);
+                looks_on = Some(self.look_again(room, next, &mut looks).await?);
             } else if !is_full && bucket < self.buckets.highest(next) {
                 bucket += 1;
             } else if !is_full {
                 // Where the next event would be there is none. Not further than now: a writer may be faster than this.
                 to = to.min(self.head_from(room, bucket).await?);
                 if next <= to {
-                    next = self.look_again(room, next, &mut looks).await?;
-                    bucket = self.buckets.lowest(next);
+                    looks_on = Some(self.look_again(room, next, &mut looks).await?);
                 }
+            }
+            if let Some(seq) = looks_on {
+                if seq > next {
+                    // What was read already has gone too: an answer has no hole.
+                    budget = Budget::new(&range);
+                }
+                next = seq;
+                bucket = self.buckets.lowest(next);
             }
         }
         let is_whole = to == range.to || budget.is_spent;

@@ -31,8 +31,8 @@ pub struct CqlStats {
     pub refused: u64,
     /// Buckets removed because their events were kept long enough.
     pub forgotten: u64,
-    /// Appends begun on the thread of their caller.
-    pub near: u64,
+    /// Appends that went through a session of their caller's thread.
+    pub local: u64,
     /// Calls that wait or run now.
     pub running: u64,
 }
@@ -51,7 +51,7 @@ pub(super) struct Counters {
     pub(super) holes: AtomicU64,
     pub(super) refused: AtomicU64,
     pub(super) forgotten: AtomicU64,
-    pub(super) near: AtomicU64,
+    pub(super) local: AtomicU64,
 }
 
 impl Counters {
@@ -74,7 +74,7 @@ impl Counters {
             holes: get(&self.holes),
             refused: get(&self.refused),
             forgotten: get(&self.forgotten),
-            near: get(&self.near),
+            local: get(&self.local),
             running: gate.places() as u64,
         }
     }

@@ -42,11 +42,11 @@ impl Timeline for CqlStore {
             });
         }
         let (session, here) = local::session(self.id).unzip();
-        Counters::add(&self.inner.counters.near, u64::from(here.is_some()));
         self.run_on(
             here.as_ref()
                 .or_else(|| self.runtime.as_ref().map(Runtime::handle)),
             async move |inner| {
+                Counters::add(&inner.counters.local, u64::from(session.is_some()));
                 let session = session.as_deref().unwrap_or(&inner.session);
                 inner.append(session, room, expected_head, &events).await
             },
