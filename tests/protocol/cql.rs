@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use crate::{cassandra, support::Server};
 
-fn over(keyspace: &str) -> impl Fn(&mut Settings) {
+/// Settings of a node whose rooms and accounts are in `keyspace`.
+pub(crate) fn over(keyspace: &str) -> impl Fn(&mut Settings) {
     let keyspace = keyspace.to_owned();
     move |settings| {
         settings.storage.backend = StorageBackend::Cql;

@@ -6,7 +6,7 @@ mod reader;
 use std::{sync::Arc, time::Duration};
 
 use parlor_cluster::CqlStore;
-use parlor_config::{Settings, StorageBackend};
+use parlor_config::Settings;
 use parlor_schema::{
     Event, EventId, EventKind, MsgId, RoomId, Seq, Timestamp,
     port::{Append, Timeline as _},
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use crate::{cassandra, support::Server};
+use crate::{cql, support::Server};
 
 /// The events of the first bucket, which ends with an append that runs over its 8192.
 const OLD: u64 = 8193;
@@ -29,12 +29,9 @@ const OLD_MS: u64 = 3 * 3_600_000;
 const WITHIN: Duration = Duration::from_secs(60);
 
 fn over(keyspace: &str) -> impl Fn(&mut Settings) {
-    let keyspace = keyspace.to_owned();
+    let over = cql::over(keyspace);
     move |settings| {
-        settings.storage.backend = StorageBackend::Cql;
-        settings.storage.cql.nodes = vec![cassandra::shared().to_owned()];
-        settings.storage.cql.keyspace.clone_from(&keyspace);
-        settings.storage.cql.request_timeout_ms = 10_000;
+        over(settings);
         settings.dedupe.window_ms = KEPT_MS;
     }
 }

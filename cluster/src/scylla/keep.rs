@@ -62,7 +62,7 @@ impl Inner {
         Ok(first)
     }
 
-    /// Removes the events of a bucket that ends at `last`; what is there already stays gone.
+    /// Removes the events of a bucket that ends at `last`; what is gone already stays gone.
     async fn remove(&self, room: RoomId, bucket: u64, last: Seq) -> Result<(), Fault> {
         let values = (room.uuid(), row::bigint(bucket), row::bigint(last.get()));
         self.session
