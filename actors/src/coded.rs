@@ -1,47 +1,42 @@
 //! A frame that many connections get: packed once, and compressed at most once per way of coding, when the first of them wants it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use bytes::Bytes;
+use crate::ports::{Coding, Packed, Wire};
 
-use crate::ports::{Coding, Wire};
-
-/// A packed frame and its other codings. Clones share them.
-#[derive(Debug, Clone)]
-pub struct Coded(Arc<Forms>);
-
+/// A packed frame and its other codings.
 #[derive(Debug)]
-struct Forms {
-    plain: Bytes,
-    deflated: OnceLock<Bytes>,
-    small: OnceLock<Bytes>,
+pub struct Coded {
+    plain: Packed,
+    deflated: OnceLock<Packed>,
+    small: OnceLock<Packed>,
 }
 
 impl Coded {
     /// Holds a frame that [`Wire::text`] made.
     #[must_use]
-    pub fn new(plain: Bytes) -> Self {
-        Self(Arc::new(Forms {
+    pub const fn new(plain: Packed) -> Self {
+        Self {
             plain,
             deflated: OnceLock::new(),
             small: OnceLock::new(),
-        }))
+        }
     }
 
     /// Returns the frame as `coding` says.
     #[must_use]
-    pub fn bytes(&self, coding: Coding, wire: &dyn Wire) -> &Bytes {
+    pub fn bytes(&self, coding: Coding, wire: &dyn Wire) -> &Packed {
         let form = match coding {
-            Coding::Plain => return &self.0.plain,
-            Coding::Deflate => &self.0.deflated,
-            Coding::DeflateSmall => &self.0.small,
+            Coding::Plain => return &self.plain,
+            Coding::Deflate => &self.deflated,
+            Coding::DeflateSmall => &self.small,
         };
-        form.get_or_init(|| wire.recoded(&self.0.plain, coding))
+        form.get_or_init(|| wire.recoded(&self.plain, coding))
     }
 
-    /// Returns the bytes of the frame as it is.
+    /// Returns the frame as it is.
     #[must_use]
-    pub fn plain_len(&self) -> usize {
-        self.0.plain.len()
+    pub const fn plain(&self) -> &Packed {
+        &self.plain
     }
 }

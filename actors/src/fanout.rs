@@ -351,8 +351,8 @@ fn deliver_each(place: &Place, batch: &Batch, person: &Person, wire: &dyn Wire) 
     for packet in &batch.packets {
         match subscription.offer(packet, &person.user) {
             Offer::Push if line.outlet.has_room() => {
-                let frame = packet.for_user(&person.user).bytes(line.coding, wire);
-                line.outlet.push(frame.clone());
+                let frame = packet.for_user(&person.user, line.coding, wire);
+                line.outlet.push(frame);
                 subscription.pushed(packet.seq());
                 delivered += 1;
             }

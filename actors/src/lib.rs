@@ -32,5 +32,6 @@ pub mod presence;
 pub mod quota;
 pub mod registry;
 pub mod room;
+mod scratch;
 pub mod session;
 pub mod subscription;

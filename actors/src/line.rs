@@ -229,39 +229,17 @@ impl Line {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::ledger::{Budget, Ledger};
-    use bytes::Bytes;
-
-    /// Packs a ping as one word, and text as it is.
-    struct PlainWire;
-
-    impl Wire for PlainWire {
-        fn text(&self, text: &str) -> Bytes {
-            Bytes::copy_from_slice(text.as_bytes())
-        }
-
-        fn coded(&self, text: &str, _: Coding) -> Bytes {
-            self.text(text)
-        }
-
-        fn recoded(&self, plain: &Bytes, _: Coding) -> Bytes {
-            plain.clone()
-        }
-
-        fn ping(&self) -> Bytes {
-            Bytes::from_static(b"ping")
-        }
-
-        fn close(&self, _: CloseCode, _: &str) -> Bytes {
-            Bytes::new()
-        }
-    }
+    use crate::{
+        ledger::{Budget, Ledger},
+        outlet::nobody,
+        ports::PlainWire,
+    };
 
     /// A line that begins at 0, of somebody whose token ends at `expires_ms` on both clocks.
     fn line(expires_ms: Option<i64>) -> Line {
         let session = SessionId::new(uuid::Uuid::nil());
         let ledger = std::rc::Rc::new(Ledger::new(Budget::new(0)));
-        let outlet = Outlet::new(ledger, Box::new(|| {}));
+        let outlet = Outlet::new(ledger, nobody());
         let line = Line::new(session, outlet, Coding::Plain, 0);
         *line.person.borrow_mut() = expires_ms.map(|expires_ms| Person {
             user: "ana".parse().unwrap(),
@@ -275,7 +253,8 @@ mod tests {
     fn tick(line: &Line, now_ms: u64) -> Vec<String> {
         let now = Timestamp::from_millis(i64::try_from(now_ms).unwrap());
         line.tick(now_ms, now, &PlainWire);
-        let out = line.outlet.front(Clone::clone).unwrap_or_default();
+        let out = line.outlet.front(|frames, _| frames.clone());
+        let out = out.unwrap_or_default();
         if line.outlet.stalled_since().is_none() {
             line.outlet.written(line.outlet.pending());
         }

@@ -13,10 +13,9 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
-    rc::Rc,
+    rc::{Rc, Weak},
 };
 
-use bytes::{Buf, Bytes};
 use parlor_schema::{
     CloseCode, RoomId,
     limits::{
@@ -25,7 +24,7 @@ use parlor_schema::{
     },
 };
 
-use crate::{ledger::Ledger, room::ask::EphemeralKey};
+use crate::{ledger::Ledger, ports::Packed, room::ask::EphemeralKey};
 
 /// How a connection ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,44 +35,62 @@ pub struct Closing {
     pub reason: String,
 }
 
-#[derive(Default)]
-struct Lanes {
-    ordered: VecDeque<Bytes>,
-    ordered_bytes: usize,
-    receipts: VecDeque<(EphemeralKey, Bytes)>,
-    fleeting: VecDeque<(EphemeralKey, Bytes)>,
-    ephemeral_bytes: usize,
+/// The socket at the end of an outlet.
+pub trait Wakes {
+    /// Has it look at the outlet soon. Called from deep inside the actors: it must not call back.
+    fn wake(self: Rc<Self>);
 }
 
-/// The way out.
+#[derive(Default)]
+struct Lanes {
+    ordered: VecDeque<Packed>,
+    /// Bytes of the first of them that are written.
+    gone: usize,
+    /// Bytes of all of them that are not.
+    ordered_bytes: usize,
+    ephemeral_bytes: usize,
+    receipts: VecDeque<(EphemeralKey, Packed)>,
+    fleeting: VecDeque<(EphemeralKey, Packed)>,
+}
+
+/// What is left once a socket has written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// Nothing waits.
+    pub is_empty: bool,
+    /// The session waits for the room that this made.
+    pub is_wanted: bool,
+}
+
+/// The way out. What each event needs stands together, since a thousand of these take turns.
 pub struct Outlet {
-    lanes: RefCell<Lanes>,
-    closing: RefCell<Option<Closing>>,
+    socket: Weak<dyn Wakes>,
     ledger: Rc<Ledger>,
-    wake_socket: Box<dyn Fn()>,
+    closing: RefCell<Option<Closing>>,
+    stalled_since: Cell<Option<u64>>,
+    lanes: RefCell<Lanes>,
     /// The socket was woken, and has not looked since.
     woken: Cell<bool>,
     wants_room: Cell<bool>,
-    stalled_since: Cell<Option<u64>>,
 }
 
 impl Outlet {
-    /// Makes an outlet; `wake_socket` is called when there is something to write. It must not call back.
+    /// Makes an outlet; `socket` is woken when there is something to write.
     #[must_use]
-    pub fn new(ledger: Rc<Ledger>, wake_socket: Box<dyn Fn()>) -> Self {
+    pub fn new(ledger: Rc<Ledger>, socket: Weak<dyn Wakes>) -> Self {
         Self {
-            lanes: RefCell::default(),
-            closing: RefCell::default(),
+            socket,
             ledger,
-            wake_socket,
+            closing: RefCell::default(),
+            stalled_since: Cell::new(None),
+            lanes: RefCell::default(),
             woken: Cell::new(false),
             wants_room: Cell::new(false),
-            stalled_since: Cell::new(None),
         }
     }
 
     /// Puts a reply or a notice into the ordered lane (O-2).
-    pub fn push(&self, bytes: Bytes) {
+    pub fn push(&self, bytes: Packed) {
         if self.is_closing() {
             return;
         }
@@ -94,7 +111,8 @@ impl Outlet {
     /// Tells whether an event may be pushed now; if not, the session is woken when one may again.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        let room = self.lanes.borrow().ordered_bytes <= self.lane_bytes();
+        let held = self.lanes.borrow().ordered_bytes;
+        let room = held <= LANE_BYTES_SCARCE || held <= self.lane_bytes();
         if !room {
             self.wants_room.set(true);
         }
@@ -111,7 +129,7 @@ impl Outlet {
     }
 
     /// Puts a frame that may be lost into the ephemeral lane; answers how many were dropped for it (O-3).
-    pub fn push_ephemeral(&self, key: &EphemeralKey, bytes: Bytes) -> u64 {
+    pub fn push_ephemeral(&self, key: &EphemeralKey, bytes: Packed) -> u64 {
         if self.is_closing() {
             return 0;
         }
@@ -176,7 +194,7 @@ impl Outlet {
                 code,
                 reason: reason.to_owned(),
             });
-            (self.wake_socket)();
+            self.wake_socket();
         }
     }
 
@@ -192,9 +210,9 @@ impl Outlet {
         self.closing.borrow().clone()
     }
 
-    /// Shows the socket the frames to write, in order; none: nothing waits. What is ephemeral comes behind what is ordered, as far as it fits
-    /// one write, and is ordered from then on.
-    pub fn front<T>(&self, write: impl FnOnce(&VecDeque<Bytes>) -> T) -> Option<T> {
+    /// Shows the socket the frames to write, in order, and how many bytes of the first are written already; none: nothing waits. What is
+    /// ephemeral comes behind what is ordered, as far as it fits one write, and is ordered from then on.
+    pub fn front<T>(&self, write: impl FnOnce(&VecDeque<Packed>, usize) -> T) -> Option<T> {
         self.woken.set(false);
         let lanes = &mut *self.lanes.borrow_mut();
         while lanes.ordered_bytes < WRITE_BYTES && lanes.ephemeral_bytes > 0 {
@@ -206,29 +224,32 @@ impl Outlet {
             lanes.ordered_bytes += frame.len();
             lanes.ordered.push_back(frame);
         }
-        (!lanes.ordered.is_empty()).then(|| write(&lanes.ordered))
+        (!lanes.ordered.is_empty()).then(|| write(&lanes.ordered, lanes.gone))
     }
 
-    /// Notes that the socket has written so many bytes; answers whether the session waits for the room this made.
-    pub fn written(&self, bytes: usize) -> bool {
+    /// Notes that the socket has written so many bytes; answers what is left.
+    pub fn written(&self, bytes: usize) -> Left {
         let lanes = &mut *self.lanes.borrow_mut();
         lanes.ordered_bytes -= bytes;
         self.ledger.sub(bytes);
         self.stalled_since.set(None);
-        let mut left = bytes;
-        while let Some(frame) = lanes.ordered.front_mut() {
-            if left < frame.len() {
-                frame.advance(left);
-                break;
-            }
-            left -= frame.len();
+        lanes.gone += bytes;
+        while let Some(frame) = lanes.ordered.front()
+            && lanes.gone >= frame.len()
+        {
+            lanes.gone -= frame.len();
             lanes.ordered.pop_front();
         }
-        lanes.ordered_bytes <= self.lane_bytes() / 2 && self.wants_room.take()
+        Left {
+            is_empty: lanes.ordered_bytes + lanes.ephemeral_bytes == 0,
+            is_wanted: self.wants_room.get()
+                && lanes.ordered_bytes <= self.lane_bytes() / 2
+                && self.wants_room.take(),
+        }
     }
 
     /// Puts the socket's own last frame behind all that waits.
-    pub fn push_last(&self, bytes: Bytes) {
+    pub fn push_last(&self, bytes: Packed) {
         let lanes = &mut *self.lanes.borrow_mut();
         lanes.ordered_bytes += bytes.len();
         self.ledger.add(bytes.len());
@@ -240,7 +261,9 @@ impl Outlet {
     pub fn forget_some(&self, frames: usize) -> bool {
         let lanes = &mut *self.lanes.borrow_mut();
         let frames = frames.min(lanes.ordered.len());
-        let bytes = lanes.ordered.drain(..frames).map(|frame| frame.len()).sum();
+        let all: usize = lanes.ordered.drain(..frames).map(|frame| frame.len()).sum();
+        let gone = if frames > 0 { std::mem::take(&mut lanes.gone) } else { 0 };
+        let bytes = all - gone;
         lanes.ordered_bytes -= bytes;
         self.ledger.sub(bytes);
         !lanes.ordered.is_empty()
@@ -263,7 +286,13 @@ impl Outlet {
 
     fn wake(&self) {
         if !self.woken.replace(true) {
-            (self.wake_socket)();
+            self.wake_socket();
+        }
+    }
+
+    fn wake_socket(&self) {
+        if let Some(socket) = self.socket.upgrade() {
+            socket.wake();
         }
     }
 
@@ -293,6 +322,16 @@ impl Drop for Outlet {
     }
 }
 
+/// For tests: no socket.
+#[cfg(test)]
+pub(crate) fn nobody() -> Weak<dyn Wakes> {
+    struct Nobody;
+    impl Wakes for Nobody {
+        fn wake(self: Rc<Self>) {}
+    }
+    Weak::<Nobody>::new()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -303,17 +342,29 @@ mod tests {
         within(0)
     }
 
+    fn packed(bytes: &[u8]) -> Packed {
+        bytes.into()
+    }
+
+    /// Takes what would be written next.
+    fn front(outlet: &Outlet) -> Option<Vec<u8>> {
+        outlet.front(|frames, gone| {
+            let all: Vec<u8> = frames.iter().flat_map(|frame| frame.to_vec()).collect();
+            all[gone..].to_vec()
+        })
+    }
+
     fn within(budget: usize) -> Outlet {
         let ledger = Rc::new(Ledger::new(Budget::new(budget)));
-        Outlet::new(ledger, Box::new(|| {}))
+        Outlet::new(ledger, nobody())
     }
 
     #[test]
     fn what_a_gone_socket_leaves_is_forgotten_bit_by_bit() {
         let ledger = Rc::new(Ledger::new(Budget::new(0)));
-        let outlet = Outlet::new(ledger.clone(), Box::new(|| {}));
+        let outlet = Outlet::new(ledger.clone(), nobody());
         for _ in 0..5 {
-            outlet.push(Bytes::from_static(b"123"));
+            outlet.push(packed(b"123"));
         }
         outlet.written(4);
         for (more, bytes) in [(true, 6), (false, 0), (false, 0)] {
@@ -326,28 +377,39 @@ mod tests {
     fn the_ordered_lane_comes_first_and_in_order() {
         let outlet = outlet();
         let key = EphemeralKey::Head(RoomId::from([1; 16]));
-        outlet.push_ephemeral(&key, Bytes::from_static(b"e"));
-        outlet.push(Bytes::from_static(b"1"));
-        outlet.push(Bytes::from_static(b"2"));
-        outlet.push_ephemeral(&key, Bytes::from_static(b"f"));
-        let out = outlet.front(Clone::clone).unwrap();
-        assert_eq!(out, [b"1", b"2", b"f"].map(|b| Bytes::from_static(b)));
-        outlet.written(2);
+        outlet.push_ephemeral(&key, packed(b"e"));
+        outlet.push(packed(b"1"));
+        outlet.push(packed(b"2"));
+        outlet.push_ephemeral(&key, packed(b"f"));
+        assert_eq!(front(&outlet).unwrap(), b"12f");
+        assert!(!outlet.written(2).is_empty);
         assert_eq!(outlet.pending(), 1);
-        outlet.written(1);
-        assert_eq!(outlet.front(Clone::clone), None);
+        assert!(outlet.written(1).is_empty);
+        assert_eq!(front(&outlet), None);
+    }
+
+    #[test]
+    fn what_is_written_in_part_goes_on_where_it_stopped() {
+        let outlet = outlet();
+        outlet.push(packed(b"123"));
+        outlet.push(packed(b"45"));
+        for (bytes, rest) in [(1, "2345"), (3, "5")] {
+            outlet.written(bytes);
+            assert_eq!(front(&outlet).unwrap(), rest.as_bytes());
+            assert_eq!(outlet.pending(), rest.len());
+        }
     }
 
     #[test]
     fn above_the_lane_bound_there_is_no_room_for_events_until_half_is_gone() {
         let outlet = outlet();
         for _ in 0..5 {
-            outlet.push(Bytes::from(vec![0; LANE_BYTES_MAX / 4]));
+            outlet.push(Packed::from(vec![0; LANE_BYTES_MAX / 4]));
         }
         assert!(!outlet.has_room());
-        assert!(!outlet.written(LANE_BYTES_MAX / 4));
-        assert!(!outlet.written(LANE_BYTES_MAX / 2 - 1));
-        assert!(outlet.written(1), "woken at half");
+        assert!(!outlet.written(LANE_BYTES_MAX / 4).is_wanted);
+        assert!(!outlet.written(LANE_BYTES_MAX / 2 - 1).is_wanted);
+        assert!(outlet.written(1).is_wanted, "woken at half");
         assert!(outlet.has_room());
     }
 
@@ -356,9 +418,9 @@ mod tests {
         let outlet = within(LANE_BYTES_MAX / 2);
         let ledger = outlet.ledger.clone();
         let key = EphemeralKey::Head(RoomId::from([1; 16]));
-        outlet.push(Bytes::from(vec![0; LANE_BYTES_MAX / 2]));
-        outlet.push_ephemeral(&key, Bytes::from_static(b"four"));
-        outlet.push_ephemeral(&key, Bytes::from_static(b"seventh"));
+        outlet.push(Packed::from(vec![0; LANE_BYTES_MAX / 2]));
+        outlet.push_ephemeral(&key, packed(b"four"));
+        outlet.push_ephemeral(&key, packed(b"seventh"));
         ledger.tell();
         assert_eq!(ledger.held(), LANE_BYTES_MAX as i64 / 2 + 7);
         assert!(!outlet.has_room() && outlet.is_scarce());
@@ -372,7 +434,7 @@ mod tests {
     fn replies_nobody_reads_close_the_connection() {
         let outlet = outlet();
         for _ in 0..5 {
-            outlet.push(Bytes::from(vec![0; REPLY_BYTES_MAX / 4]));
+            outlet.push(Packed::from(vec![0; REPLY_BYTES_MAX / 4]));
         }
         assert_eq!(outlet.closing().unwrap().code, CloseCode::TooSlow);
     }
@@ -382,7 +444,7 @@ mod tests {
         let outlet = outlet();
         for _ in 0..=REPLY_FRAMES_MAX {
             assert!(!outlet.is_closing());
-            outlet.push(Bytes::from_static(&[0x8A, 0]));
+            outlet.push(packed(&[0x8A, 0]));
         }
         assert_eq!(outlet.closing().unwrap().code, CloseCode::TooSlow);
     }
@@ -393,7 +455,7 @@ mod tests {
         let mut dropped = 0;
         for n in 0..100 {
             let key = EphemeralKey::Head(RoomId::from([n; 16]));
-            dropped += outlet.push_ephemeral(&key, Bytes::from(vec![0; EPHEMERAL_BYTES_MAX / 10]));
+            dropped += outlet.push_ephemeral(&key, Packed::from(vec![0; EPHEMERAL_BYTES_MAX / 10]));
         }
         assert_eq!(dropped, 90);
         assert!(outlet.pending() <= EPHEMERAL_BYTES_MAX);

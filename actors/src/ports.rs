@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 use parlor_schema::{
     CloseCode, LoginId, NodeId, Timestamp, UserId,
@@ -53,22 +52,60 @@ impl Coding {
     pub const ALL: [Self; 3] = [Self::Plain, Self::Deflate, Self::DeflateSmall];
 }
 
+/// The bytes of one socket frame, or of several one after the other. Clones share them, and their count stands before the bytes: whoever
+/// writes them has it at hand.
+pub type Packed = Arc<[u8]>;
+
 /// Packs text into the bytes of one socket frame, so that a frame is packed once for all its receivers.
 pub trait Wire: Send + Sync {
     /// Packs a text frame, not compressed.
-    fn text(&self, text: &str) -> Bytes;
+    fn text(&self, text: &str) -> Packed;
 
     /// Packs a text frame as `coding` says.
-    fn coded(&self, text: &str, coding: Coding) -> Bytes;
+    fn coded(&self, text: &str, coding: Coding) -> Packed;
 
     /// Packs a frame that [`Wire::text`] made anew, as `coding` says.
-    fn recoded(&self, plain: &Bytes, coding: Coding) -> Bytes;
+    fn recoded(&self, plain: &Packed, coding: Coding) -> Packed;
+
+    /// Packs a frame that [`Wire::text`] made anew, as `coding` says, with `more` put into its text before the byte `at`.
+    fn with(&self, plain: &Packed, at: usize, more: &str, coding: Coding) -> Packed;
 
     /// Packs the server's heartbeat.
-    fn ping(&self) -> Bytes;
+    fn ping(&self) -> Packed;
 
     /// Packs the closing frame.
-    fn close(&self, code: CloseCode, reason: &str) -> Bytes;
+    fn close(&self, code: CloseCode, reason: &str) -> Packed;
+}
+
+/// For tests: text packed as it is.
+#[cfg(test)]
+pub(crate) struct PlainWire;
+
+#[cfg(test)]
+impl Wire for PlainWire {
+    fn text(&self, text: &str) -> Packed {
+        text.as_bytes().into()
+    }
+
+    fn coded(&self, text: &str, _: Coding) -> Packed {
+        self.text(text)
+    }
+
+    fn recoded(&self, plain: &Packed, _: Coding) -> Packed {
+        plain.clone()
+    }
+
+    fn with(&self, plain: &Packed, at: usize, more: &str, _: Coding) -> Packed {
+        [&plain[..at], more.as_bytes(), &plain[at..]].concat().into()
+    }
+
+    fn ping(&self) -> Packed {
+        self.text("ping")
+    }
+
+    fn close(&self, _: CloseCode, _: &str) -> Packed {
+        self.text("")
+    }
 }
 
 /// Everything outside, chosen by the wiring.

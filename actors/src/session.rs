@@ -36,6 +36,7 @@ use crate::{
     ledger::Budget,
     line::{Line, Wake},
     registry::{Notice, Sessions},
+    scratch,
     session::live::Live,
 };
 
@@ -162,9 +163,12 @@ impl Session {
     }
 
     fn send(&self, frame: &ServerFrame, echo: Option<&str>) {
-        let text = frame.write(echo);
         let wire = &self.env.front.ports.wire;
-        self.line.outlet.push(wire.coded(&text, self.line.coding));
+        let packed = scratch::text(|text| {
+            frame.write_into(echo, text);
+            wire.coded(text, self.line.coding)
+        });
+        self.line.outlet.push(packed);
     }
 
     fn refuse(&mut self, refusal: Refusal, echo: Option<&str>) {

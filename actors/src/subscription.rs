@@ -134,11 +134,10 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use std::sync::Arc;
 
-    use bytes::Bytes;
     use parlor_schema::{Event, EventId, EventKind, MsgId, Timestamp};
 
     use super::*;
-    use crate::coded::Coded;
+    use crate::ports::PlainWire;
 
     fn packet(seq: u64, evicts: Evicts) -> Packet {
         let event = Event {
@@ -151,12 +150,9 @@ mod tests {
             fingerprint: 0,
             content: "{}".into(),
         };
-        Packet {
-            event: Arc::new(event),
-            public: Coded::new(Bytes::new()),
-            own: Coded::new(Bytes::new()),
-            evicts,
-        }
+        let mut packet = Packet::new(RoomId::from([3; 16]), Arc::new(event), &PlainWire);
+        packet.evicts = evicts;
+        packet
     }
 
     fn live_at(seq: u64) -> Subscription {

@@ -130,31 +130,22 @@ impl Event {
     /// Writes the event as a frame; the payload's own fields come first, `content` is copied as it is.
     #[must_use]
     pub fn frame(&self, room: RoomId, viewer: Viewer) -> String {
-        let mut out = self.head(room);
+        let mut out = String::with_capacity(384 + self.content.len());
+        let at = self.write(room, &mut out);
         if viewer == Viewer::Sender {
-            self.push_client_msg_id(&mut out);
+            let mut field = String::new();
+            self.write_own_field(&mut field);
+            out.insert_str(at, &field);
         }
-        self.push_content(&mut out);
         out
     }
 
-    /// Writes the event as both frames, each as [`frame`](Self::frame) does: for others, and for its sender.
-    #[must_use]
-    pub fn frames(&self, room: RoomId) -> (String, String) {
-        let mut other = self.head(room);
-        let mut own = String::with_capacity(other.capacity());
-        own.push_str(&other);
-        self.push_client_msg_id(&mut own);
-        let from = other.len();
-        self.push_content(&mut other);
-        own.push_str(&other[from..]);
-        (other, own)
-    }
-
-    /// Begins a frame, up to the fields that all see. Nothing here needs escaping, by the alphabets of ids, kinds, names and times.
-    fn head(&self, room: RoomId) -> String {
+    /// Writes the frame for others behind what is in `out`; returns where in that frame its sender's own field goes
+    /// ([`write_own_field`](Self::write_own_field)).
+    /// Nothing here needs escaping, by the alphabets of ids, kinds, names and times.
+    pub fn write(&self, room: RoomId, out: &mut String) -> usize {
+        let from = out.len();
         let mut uuid = Uuid::encode_buffer();
-        let mut out = String::with_capacity(384 + self.content.len());
         out.push_str(r#"{"type":""#);
         out.push_str(self.kind.as_str());
         out.push_str(r#"","msg_id":""#);
@@ -162,28 +153,27 @@ impl Event {
         out.push_str(r#"","payload":{"room_id":""#);
         out.push_str(room.encode(&mut uuid));
         out.push_str(r#"","seq":"#);
-        self.seq.push(&mut out);
+        self.seq.push(out);
         out.push_str(r#","sender":""#);
         out.push_str(self.sender.as_str());
         out.push_str(r#"","sent_at":""#);
         out.push_str(self.sent_at.encode(&mut [0; Timestamp::TEXT_BYTES]));
         out.push('"');
-        out
-    }
-
-    fn push_client_msg_id(&self, out: &mut String) {
-        out.push_str(r#","client_msg_id":""#);
-        out.push_str(self.msg_id.encode(&mut Uuid::encode_buffer()));
-        out.push('"');
-    }
-
-    fn push_content(&self, out: &mut String) {
+        let at = out.len() - from;
         let inner = self.content.strip_prefix('{').unwrap_or("}");
         if inner != "}" {
             out.push(',');
         }
         out.push_str(inner);
         out.push('}');
+        at
+    }
+
+    /// Writes what the frame for its sender has beside what all see, behind what is in `out`.
+    pub fn write_own_field(&self, out: &mut String) {
+        out.push_str(r#","client_msg_id":""#);
+        out.push_str(self.msg_id.encode(&mut Uuid::encode_buffer()));
+        out.push('"');
     }
 
     /// Returns the bytes the event takes in memory, about.
@@ -346,10 +336,11 @@ mod tests {
                     viewer == Viewer::Sender
                 );
             }
-            let room = RoomId::from([3; 16]);
-            let both = event(content).frames(room);
-            assert_eq!(both.0, event(content).frame(room, Viewer::Other));
-            assert_eq!(both.1, event(content).frame(room, Viewer::Sender));
+            let (room, mut behind) = (RoomId::from([3; 16]), "x".to_owned());
+            let at = event(content).write(room, &mut behind);
+            let other = event(content).frame(room, Viewer::Other);
+            assert_eq!(behind, format!("x{other}"));
+            assert!(other[at..].starts_with([',', '}']), "{other}, {at}");
         }
     }
 

@@ -1,7 +1,8 @@
 //! Packing server frames: unmasked, final (RFC 6455 section 5.2), compressed where that was agreed on and helps (RFC 7692).
 
-use bytes::{BufMut, Bytes, BytesMut};
-use parlor_actors::ports::{Coding, Wire};
+use std::cell::RefCell;
+
+use parlor_actors::ports::{Coding, Packed, Wire};
 use parlor_schema::CloseCode;
 
 use super::deflate;
@@ -20,29 +21,44 @@ pub(super) const CONTROL_BYTES_MAX: usize = 125;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct WebSocketWire;
 
-fn pack(opcode: u8, payload: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(payload.len() + 10);
-    out.put_u8(FINAL | opcode);
-    match payload.len() {
-        length @ 0..=CONTROL_BYTES_MAX => {
-            out.put_u8(u8::try_from(length).expect("checked by the arm"))
+/// Bytes a thread keeps room for, to put frames together.
+const KEPT_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    static FRAME: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Packs a frame whose payload is `parts`, one after the other.
+fn pack(opcode: u8, parts: &[&[u8]]) -> Packed {
+    FRAME.with_borrow_mut(|out| {
+        out.push(FINAL | opcode);
+        match parts.iter().map(|part| part.len()).sum() {
+            length @ 0..=CONTROL_BYTES_MAX => {
+                out.push(u8::try_from(length).expect("checked by the arm"));
+            }
+            length @ 126..=0xFFFF => {
+                out.push(126);
+                let length = u16::try_from(length).expect("checked by the arm");
+                out.extend_from_slice(&length.to_be_bytes());
+            }
+            length => {
+                out.push(127);
+                out.extend_from_slice(&(length as u64).to_be_bytes());
+            }
         }
-        length @ 126..=0xFFFF => {
-            out.put_u8(126);
-            out.put_u16(u16::try_from(length).expect("checked by the arm"));
+        for part in parts {
+            out.extend_from_slice(part);
         }
-        length => {
-            out.put_u8(127);
-            out.put_u64(length as u64);
-        }
-    }
-    out.put_slice(payload);
-    out.freeze()
+        let packed = Packed::from(&out[..]);
+        out.clear();
+        out.shrink_to(KEPT_BYTES);
+        packed
+    })
 }
 
 /// Packs the answer to a ping.
-pub(super) fn pong(payload: &[u8]) -> Bytes {
-    pack(PONG, payload)
+pub(super) fn pong(payload: &[u8]) -> Packed {
+    pack(PONG, &[payload])
 }
 
 /// Finds the payload of a frame that [`pack`] made.
@@ -56,36 +72,42 @@ fn payload(frame: &[u8]) -> &[u8] {
 }
 
 impl Wire for WebSocketWire {
-    fn text(&self, text: &str) -> Bytes {
-        pack(TEXT, text.as_bytes())
+    fn text(&self, text: &str) -> Packed {
+        pack(TEXT, &[text.as_bytes()])
     }
 
-    fn coded(&self, text: &str, coding: Coding) -> Bytes {
+    fn coded(&self, text: &str, coding: Coding) -> Packed {
         match deflate::compress(text.as_bytes(), coding) {
-            Some(compressed) => pack(COMPRESSED | TEXT, &compressed),
+            Some(compressed) => pack(COMPRESSED | TEXT, &[&compressed]),
             None => self.text(text),
         }
     }
 
-    fn recoded(&self, plain: &Bytes, coding: Coding) -> Bytes {
+    fn recoded(&self, plain: &Packed, coding: Coding) -> Packed {
         match deflate::compress(payload(plain), coding) {
-            Some(compressed) => pack(COMPRESSED | TEXT, &compressed),
+            Some(compressed) => pack(COMPRESSED | TEXT, &[&compressed]),
             None => plain.clone(),
         }
     }
 
-    fn ping(&self) -> Bytes {
-        Bytes::from_static(&[FINAL | PING, 0])
+    fn with(&self, plain: &Packed, at: usize, more: &str, coding: Coding) -> Packed {
+        let (before, after) = payload(plain).split_at(at);
+        let packed = pack(TEXT, &[before, more.as_bytes(), after]);
+        self.recoded(&packed, coding)
     }
 
-    fn close(&self, code: CloseCode, reason: &str) -> Bytes {
+    fn ping(&self) -> Packed {
+        pack(PING, &[])
+    }
+
+    fn close(&self, code: CloseCode, reason: &str) -> Packed {
         let mut payload = code.number().to_be_bytes().to_vec();
         let mut end = reason.len().min(CONTROL_BYTES_MAX - 2);
         while !reason.is_char_boundary(end) {
             end -= 1;
         }
         payload.extend_from_slice(&reason.as_bytes()[..end]);
-        pack(CLOSE, &payload)
+        pack(CLOSE, &[&payload])
     }
 }
 
@@ -104,7 +126,10 @@ mod tests {
             assert!(coded.len() < plain.len() / 4);
             assert_eq!(WebSocketWire.recoded(&plain, coding), coded);
             let inflated = deflate::inflate(payload(&coded), text.len());
-            assert_eq!(inflated, Ok(Bytes::from(text.clone())));
+            assert_eq!(inflated, Ok(text.clone().into()));
+            let longer = WebSocketWire.with(&plain, 9, ", and longer", coding);
+            let whole = text.replacen("again", "again, and longer", 1);
+            assert_eq!(longer, WebSocketWire.coded(&whole, coding));
         }
         assert_eq!(WebSocketWire.coded("short", Coding::Deflate)[0], 0x81);
     }

@@ -10,12 +10,11 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use parlor_actors::{
     ledger::Ledger,
     line::Line,
-    outlet::Outlet,
-    ports::{Coding, Wire},
+    outlet::{Outlet, Wakes},
+    ports::{Coding, Packed, Wire},
 };
 use parlor_schema::{SessionId, limits::WRITE_BYTES, port::Clock};
 
@@ -74,13 +73,7 @@ impl Socket {
         } = setup;
         let now_ms = clock.monotonic_ms();
         Rc::new_cyclic(|weak: &Weak<Self>| {
-            let weak = weak.clone();
-            let wake = move || {
-                if let Some(socket) = weak.upgrade() {
-                    socket.wake();
-                }
-            };
-            let outlet = Outlet::new(ledger, Box::new(wake));
+            let outlet = Outlet::new(ledger, weak.clone());
             Self {
                 line: Rc::new(Line::new(session, outlet, coding, now_ms)),
                 stream: RefCell::new(stream),
@@ -94,23 +87,6 @@ impl Socket {
                 over: Cell::new(false),
             }
         })
-    }
-
-    /// Has the socket written soon; called from deep inside the actors, so it only marks.
-    fn wake(self: Rc<Self>) {
-        if self.line.outlet.is_closing() && !self.ending.replace(true) {
-            // A connection that is over sooner is not kept for this.
-            let socket = Rc::downgrade(&self);
-            actix_rt::spawn(async move {
-                actix_rt::time::sleep(CLOSE_WITHIN).await;
-                if let Some(socket) = socket.upgrade() {
-                    socket.end();
-                }
-            });
-        }
-        if !self.dirty.replace(true) {
-            flush::mark(self);
-        }
     }
 
     pub(super) fn now_ms(&self) -> u64 {
@@ -165,13 +141,17 @@ impl Socket {
         let stream = &mut *self.stream.borrow_mut();
         let outlet = &self.line.outlet;
         loop {
-            match outlet.front(|frames| write_some(stream, frames, cx)) {
+            match outlet.front(|frames, gone| write_some(stream, frames, gone, cx)) {
                 Some(written) => match ready!(written)? {
                     0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                     written => {
                         *bytes += written;
-                        if outlet.written(written) {
+                        let left = outlet.written(written);
+                        if left.is_wanted {
                             self.line.wake();
+                        }
+                        if left.is_empty && !outlet.is_closing() {
+                            return stream.poll_flush(cx);
                         }
                     }
                 },
@@ -192,39 +172,64 @@ impl Socket {
     }
 }
 
+impl Wakes for Socket {
+    fn wake(self: Rc<Self>) {
+        if self.line.outlet.is_closing() && !self.ending.replace(true) {
+            // A connection that is over sooner is not kept for this.
+            let socket = Rc::downgrade(&self);
+            actix_rt::spawn(async move {
+                actix_rt::time::sleep(CLOSE_WITHIN).await;
+                if let Some(socket) = socket.upgrade() {
+                    socket.end();
+                }
+            });
+        }
+        if !self.dirty.replace(true) {
+            flush::mark(self);
+        }
+    }
+}
+
 thread_local! {
     static COPY: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(COPIED_BYTES));
 }
 
-/// Writes as many frames as one call takes.
+/// Writes as many frames as one call takes, the first from its byte `gone` on.
 fn write_some(
     stream: &mut Stream,
-    frames: &VecDeque<Bytes>,
+    frames: &VecDeque<Packed>,
+    gone: usize,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
     if let (Some(frame), 1) = (frames.front(), frames.len()) {
         // The system does less for one than for a list of one.
-        return stream.poll_write(cx, frame);
+        return stream.poll_write(cx, &frame[gone..]);
     }
-    if frames.len() <= COPIED_FRAMES && frames.iter().map(Bytes::len).sum::<usize>() <= COPIED_BYTES
+    let mut rests = frames.iter().scan(gone, |gone, frame| {
+        let rest = &frame[std::mem::take(gone)..];
+        Some(rest)
+    });
+    if frames.len() <= COPIED_FRAMES
+        && frames.iter().map(|frame| frame.len()).sum::<usize>() <= COPIED_BYTES
     {
         return COPY.with_borrow_mut(|copy| {
             copy.clear();
-            for frame in frames {
-                copy.extend_from_slice(frame);
+            for rest in rests {
+                copy.extend_from_slice(rest);
             }
             stream.poll_write(cx, copy)
         });
     }
     let mut slices = [IoSlice::new(&[]); WRITE_FRAMES];
     let (mut count, mut bytes) = (0, 0);
-    for (slice, frame) in slices.iter_mut().zip(frames) {
+    for slice in &mut slices {
         if bytes >= WRITE_BYTES {
             break;
         }
-        *slice = IoSlice::new(frame);
+        let Some(rest) = rests.next() else { break };
+        *slice = IoSlice::new(rest);
         count += 1;
-        bytes += frame.len();
+        bytes += rest.len();
     }
     stream.poll_write_all(cx, &slices[..count])
 }

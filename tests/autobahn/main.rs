@@ -15,13 +15,13 @@ use actix_codec::Framed;
 use actix_http::{HttpMessage, HttpService, Request, Response, body::BodySize, h1, header};
 use actix_rt::net::TcpStream;
 use actix_service::fn_service;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::BufMut;
 use futures_util::SinkExt;
 use parlor::websocket::{Setup, Taker, WebSocketWire, negotiate, run};
 use parlor_actors::{
     ledger::{Budget, Ledger},
     line::Line,
-    ports::{Coding, Wire},
+    ports::{Coding, Packed, Wire},
     session::{Gone, Inbound, Text},
 };
 use parlor_cluster::SystemClock;
@@ -63,8 +63,8 @@ impl Handler<Gone> for Echo {
 }
 
 /// Packs a binary message, which the server itself never sends.
-fn binary(bytes: &[u8]) -> Bytes {
-    let mut out = BytesMut::new();
+fn binary(bytes: &[u8]) -> Packed {
+    let mut out = Vec::new();
     out.put_u8(0x82);
     match u16::try_from(bytes.len()) {
         Ok(short @ 0..=125) => out.put_u8(short.to_be_bytes()[1]),
@@ -78,7 +78,7 @@ fn binary(bytes: &[u8]) -> Bytes {
         }
     }
     out.put_slice(bytes);
-    out.freeze()
+    out.into()
 }
 
 async fn upgrade(

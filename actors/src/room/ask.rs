@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use actix::prelude::*;
-use bytes::Bytes;
 use parlor_schema::{
     MsgId, Role, RoomId, Seq, UserId,
     frame::{Ack, ClientFrame, Refusal, client::Caller},
@@ -12,6 +11,7 @@ use parlor_schema::{
 use tokio::sync::oneshot;
 
 use super::packet::Batch;
+use crate::ports::Packed;
 
 /// Where a reply goes. A room that ends without answering drops it.
 pub type ReplyTo<T> = oneshot::Sender<Result<T, Refusal>>;
@@ -152,7 +152,7 @@ pub struct Ephemeral {
     /// What replaces what.
     pub key: EphemeralKey,
     /// The packed frame.
-    pub bytes: Bytes,
+    pub bytes: Packed,
     /// Who does not get it.
     pub except: Option<UserId>,
 }

@@ -25,6 +25,7 @@ use super::{
     state::{Facts, Pending, RoomState, Ticket},
     visible,
 };
+use crate::scratch;
 
 impl Handler<Ask> for Room {
     type Result = ();
@@ -246,7 +247,10 @@ impl Room {
         if self.interest.is_empty() {
             return;
         }
-        let bytes = self.env.ports.wire.text(&frame.write(None));
+        let bytes = scratch::text(|text| {
+            frame.write_into(None, text);
+            self.env.ports.wire.text(text)
+        });
         let ephemeral = std::sync::Arc::new(Ephemeral {
             room: self.id,
             key,

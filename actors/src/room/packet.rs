@@ -5,7 +5,6 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use bytes::{Bytes, BytesMut};
 use parlor_schema::{
     Event, EventKind, RoomId, Seq, UserId,
     event::{MemberContent, RoomUpdatedContent},
@@ -15,7 +14,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     coded::Coded,
-    ports::{Coding, Wire},
+    ports::{Coding, Packed, Wire},
+    scratch,
 };
 
 /// Whom an event puts out of the room, at its own position.
@@ -49,15 +49,16 @@ impl Evicts {
     }
 }
 
-/// An event, and its two socket frames.
-#[derive(Debug, Clone)]
+/// An event, and its socket frame. The frame for the sender's own sessions, with `client_msg_id`, is made of that one for each of them: they are
+/// few, and a room that kept both would keep half as many events in the same memory.
+#[derive(Debug)]
 pub struct Packet {
     /// The event.
     pub event: Arc<Event>,
     /// The frame for everyone but the sender.
-    pub public: Coded,
-    /// The frame for the sender's own sessions, with `client_msg_id`.
-    pub own: Coded,
+    public: Coded,
+    /// Where in the text of that frame the sender's own field goes.
+    own_at: usize,
     /// Whom it puts out.
     pub evicts: Evicts,
 }
@@ -66,10 +67,13 @@ impl Packet {
     /// Packs an event.
     #[must_use]
     pub fn new(room: RoomId, event: Arc<Event>, wire: &dyn Wire) -> Self {
-        let (public, own) = event.frames(room);
+        let (own_at, public) = scratch::text(|text| {
+            let own_at = event.write(room, text);
+            (own_at, wire.text(text))
+        });
         Self {
-            public: Coded::new(wire.text(&public)),
-            own: Coded::new(wire.text(&own)),
+            public: Coded::new(public),
+            own_at,
             evicts: Evicts::of(&event),
             event,
         }
@@ -83,16 +87,24 @@ impl Packet {
 
     /// Returns the frame for `user`.
     #[must_use]
-    pub fn for_user(&self, user: &UserId) -> &Coded {
-        if self.event.sender == *user {
-            &self.own
-        } else {
-            &self.public
+    pub fn for_user(&self, user: &UserId, coding: Coding, wire: &dyn Wire) -> Packed {
+        if self.event.sender != *user {
+            return self.public.bytes(coding, wire).clone();
         }
+        scratch::text(|field| {
+            self.event.write_own_field(field);
+            wire.with(self.public.plain(), self.own_at, field, coding)
+        })
+    }
+
+    /// Returns the bytes of the frame for others, not compressed.
+    #[must_use]
+    pub fn frame_len(&self) -> usize {
+        self.public.plain().len()
     }
 
     fn weight(&self) -> usize {
-        self.event.weight() + self.public.plain_len() + self.own.plain_len()
+        self.event.weight() + self.frame_len()
     }
 }
 
@@ -120,10 +132,10 @@ pub struct Batch {
     /// The room.
     pub room: RoomId,
     /// The events; never empty.
-    pub packets: Vec<Packet>,
+    pub packets: Vec<Arc<Packet>>,
     senders: Marks,
     joins: Joins,
-    joined: [OnceLock<Bytes>; Coding::ALL.len()],
+    joined: [OnceLock<Packed>; Coding::ALL.len()],
 }
 
 /// Whether a batch may go to a session as one.
@@ -138,9 +150,9 @@ enum Joins {
 impl Batch {
     /// Makes a batch of events in order, at least one.
     #[must_use]
-    pub fn new(room: RoomId, packets: Vec<Packet>) -> Self {
+    pub fn new(room: RoomId, packets: Vec<Arc<Packet>>) -> Self {
         debug_assert!(!packets.is_empty(), "a batch has events");
-        let bytes: usize = packets.iter().map(|packet| packet.public.plain_len()).sum();
+        let bytes: usize = packets.iter().map(|packet| packet.frame_len()).sum();
         let plain = packets
             .iter()
             .all(|packet| packet.evicts == Evicts::Nobody && !packet.event.kind.changes_room());
@@ -171,7 +183,7 @@ impl Batch {
         marks: Marks,
         coding: Coding,
         wire: &dyn Wire,
-    ) -> Option<&Bytes> {
+    ) -> Option<&Packed> {
         let sent = || {
             marks.may_meet(self.senders)
                 && self
@@ -186,11 +198,11 @@ impl Batch {
             return Some(only.public.bytes(coding, wire));
         }
         Some(self.joined[coding as usize].get_or_init(|| {
-            let mut all = BytesMut::new();
+            let mut all = Vec::new();
             for packet in &self.packets {
                 all.extend_from_slice(packet.public.bytes(coding, wire));
             }
-            all.freeze()
+            all.into()
         }))
     }
 }
@@ -198,13 +210,13 @@ impl Batch {
 /// The last events of a room, packed. Bounded in number and bytes; the oldest go first.
 #[derive(Debug, Default)]
 pub struct Ring {
-    packets: VecDeque<Packet>,
+    packets: VecDeque<Arc<Packet>>,
     bytes: usize,
 }
 
 impl Ring {
     /// Adds the next event.
-    pub fn push(&mut self, packet: Packet) {
+    pub fn push(&mut self, packet: Arc<Packet>) {
         debug_assert!(
             self.packets
                 .back()
@@ -225,7 +237,7 @@ impl Ring {
     /// Returns the first position held.
     #[must_use]
     pub fn first(&self) -> Option<Seq> {
-        self.packets.front().map(Packet::seq)
+        self.packets.front().map(|packet| packet.seq())
     }
 
     /// Finds the event at `seq`.
@@ -235,12 +247,13 @@ impl Ring {
         if seq < first {
             return None;
         }
-        self.packets.get(usize::try_from(seq.since(first)).ok()?)
+        let packet = self.packets.get(usize::try_from(seq.since(first)).ok()?)?;
+        Some(packet)
     }
 
     /// Returns the packets after `after`, when all of them are held.
     #[must_use]
-    pub fn after(&self, after: Seq) -> Option<impl DoubleEndedIterator<Item = &Packet>> {
+    pub fn after(&self, after: Seq) -> Option<impl DoubleEndedIterator<Item = &Arc<Packet>>> {
         let first = self.first()?;
         if after.next() < first {
             return None;

@@ -29,8 +29,8 @@ pub const PAGE_EVENTS: usize = 128;
 pub const PAGES_PER_ROOM: usize = 16;
 /// How long a page stays after it was used.
 pub const KEPT_MS: u64 = 5_000;
-/// Copies of an event that a page may come to hold, about: itself, its two frames, and the frames of all as one.
-const COPIES: usize = 4;
+/// Copies of an event that a page may come to hold, about: itself, its frame, and the frames of all as one.
+const COPIES: usize = 3;
 
 /// What the pages of all rooms of a node take.
 #[derive(Debug, Default)]
@@ -75,7 +75,7 @@ impl Page {
             let packets = self
                 .events
                 .iter()
-                .map(|event| Packet::new(self.room, event.clone(), wire))
+                .map(|event| Arc::new(Packet::new(self.room, event.clone(), wire)))
                 .collect();
             Arc::new(Batch::new(self.room, packets))
         };

@@ -213,8 +213,14 @@ impl Room {
     }
 
     /// Packs a durable event, keeps it in the ring, and tells those it brings in or puts out.
-    fn publish(&mut self, event: Arc<Event>, delta: Option<RoomDelta>, evicted: Evicted) -> Packet {
+    fn publish(
+        &mut self,
+        event: Arc<Event>,
+        delta: Option<RoomDelta>,
+        evicted: Evicted,
+    ) -> Arc<Packet> {
         let packet = Packet::new(self.id, event.clone(), &*self.env.ports.wire);
+        let packet = Arc::new(packet);
         self.ring.push(packet.clone());
         if event.kind == EventKind::Message {
             self.last_message = Some(event.clone());
@@ -262,7 +268,7 @@ impl Room {
         }
     }
 
-    fn deliver(&mut self, packets: &mut Vec<Packet>) {
+    fn deliver(&mut self, packets: &mut Vec<Arc<Packet>>) {
         if packets.is_empty() {
             return;
         }

@@ -255,7 +255,7 @@ pub fn page_from_ring(room: RoomId, ring: &Ring, after: Seq, head: Seq) -> Optio
             if left == 0 {
                 break;
             }
-            left = left.saturating_sub(packet.public.plain_len());
+            left = left.saturating_sub(packet.frame_len());
             packets.push(packet.clone());
         }
     }

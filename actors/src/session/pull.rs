@@ -179,8 +179,8 @@ impl Session {
                 continue;
             }
             let wire = &*self.env.front.ports.wire;
-            let frame = packet.for_user(user).bytes(self.line.coding, wire);
-            self.line.outlet.push(frame.clone());
+            let frame = packet.for_user(user, self.line.coding, wire);
+            self.line.outlet.push(frame);
             subscription.pushed(packet.seq());
             if self.line.watches.get() && packet.event.kind.changes_room() {
                 self.line.recheck.set(true);

@@ -36,10 +36,17 @@ macro_rules! server_frames {
             /// Writes the frame; `echo` is the `msg_id` it answers.
             #[must_use]
             pub fn write(&self, echo: Option<&str>) -> String {
+                let mut out = String::new();
+                self.write_into(echo, &mut out);
+                out
+            }
+
+            /// Writes the frame behind what is in `out`.
+            pub fn write_into(&self, echo: Option<&str>, out: &mut String) {
                 if let Self::Ack(Ack::Sent(sent)) = self {
-                    return write_sent(echo, sent);
+                    return write_sent(echo, sent, out);
                 }
-                match self { $(Self::$name(payload) => write($text, echo, payload),)* }
+                match self { $(Self::$name(payload) => write($text, echo, payload, out),)* }
             }
 
             /// Returns the JSON Schema of each payload, by type.
@@ -86,21 +93,22 @@ server_frames! {
 /// Bytes that nearly every answer fits in.
 const ANSWER_BYTES: usize = 320;
 
-fn write<T: Serialize>(kind: &str, echo: Option<&str>, payload: &T) -> String {
-    let mut out = begin(kind, echo).into_bytes();
-    serde_json::to_writer(&mut out, payload).expect("server payloads are plain data");
-    out.push(b'}');
-    String::from_utf8(out).expect("JSON is text")
+fn write<T: Serialize>(kind: &str, echo: Option<&str>, payload: &T, out: &mut String) {
+    begin(kind, echo, out);
+    let mut bytes = std::mem::take(out).into_bytes();
+    serde_json::to_writer(&mut bytes, payload).expect("server payloads are plain data");
+    bytes.push(b'}');
+    *out = String::from_utf8(bytes).expect("JSON is text");
 }
 
 /// Writes what [`write`] does, without a serializer between, since each message has one of these. Ids and times need no escapes.
-fn write_sent(echo: Option<&str>, sent: &SentAck) -> String {
+fn write_sent(echo: Option<&str>, sent: &SentAck, out: &mut String) {
     let mut uuid = Uuid::encode_buffer();
-    let mut out = begin("ack", echo);
+    begin("ack", echo, out);
     out.push_str(r#"{"room_id":""#);
     out.push_str(sent.room_id.encode(&mut uuid));
     out.push_str(r#"","seq":"#);
-    sent.seq.push(&mut out);
+    sent.seq.push(out);
     out.push_str(r#","id":""#);
     out.push_str(sent.id.encode(&mut uuid));
     out.push_str(r#"","sent_at":""#);
@@ -109,21 +117,19 @@ fn write_sent(echo: Option<&str>, sent: &SentAck) -> String {
         Duplicate::No => r#""}}"#,
         Duplicate::Yes => r#"","duplicate":true}}"#,
     });
-    out
 }
 
 /// Begins a frame, up to its payload.
-fn begin(kind: &str, echo: Option<&str>) -> String {
-    let mut out = String::with_capacity(ANSWER_BYTES);
+fn begin(kind: &str, echo: Option<&str>, out: &mut String) {
+    out.reserve(ANSWER_BYTES);
     out.push_str(r#"{"type":""#);
     out.push_str(kind);
     out.push('"');
     if let Some(echo) = echo {
         out.push_str(r#","msg_id":"#);
-        push_string(&mut out, echo);
+        push_string(out, echo);
     }
     out.push_str(r#","payload":"#);
-    out
 }
 
 /// Returns the JSON Schema of the content of each timeline event, by type.
@@ -367,7 +373,9 @@ mod tests {
                 let read: serde_json::Value = serde_json::from_str(&written).unwrap();
                 assert_eq!(read, wanted);
                 // By hand and by the serializer it is the same text.
-                assert_eq!(written, write("ack", echo, &Ack::Sent(sent)));
+                let mut serialized = String::new();
+                write("ack", echo, &Ack::Sent(sent), &mut serialized);
+                assert_eq!(written, serialized);
             }
         }
     }

@@ -1,0 +1,21 @@
+//! Text that is written only to be packed: each thread has one place for it, so that no frame costs an allocation that is given back at once.
+
+use std::cell::RefCell;
+
+/// Bytes a thread keeps room for.
+const KEPT_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Calls `with` with an empty string. Within it, another call gets another string.
+pub(crate) fn text<T>(with: impl FnOnce(&mut String) -> T) -> T {
+    let mut text = TEXT.take();
+    text.clear();
+    let result = with(&mut text);
+    if text.capacity() <= KEPT_BYTES {
+        TEXT.set(text);
+    }
+    result
+}
