@@ -6,7 +6,7 @@
 //! Invariants:
 //! - W-1: a frame is refused as soon as its header announces too much; nothing announced is allocated.
 //! - W-2: a socket is written with what is in the session's lanes, one `writev` per turn of the loop; nothing else buffers.
-//! - W-3: at most one batch of decoded frames is handed to the session at a time; until it is taken, the socket is not read.
+//! - W-3: decoded frames go to the session a batch at a time; while it has as many under way as it may, the socket is not read.
 //! - W-4: a connection that is told to close is gone within [`CLOSE_WITHIN_MS`], whether its client reads or not.
 //! - W-5: sockets that are read or written without end, however many, delay the others of their thread by a bounded turn.
 //!
@@ -25,7 +25,7 @@ mod socket;
 mod stream;
 
 pub use admission::{Admission, AdmissionLimits, Admitted};
-pub use connection::{Taker, run};
+pub use connection::Connection;
 pub use decode::{Compression, Decoder, Incoming, Violation};
 pub use deflate::negotiate;
 pub use handshake::{WsState, upgrade};

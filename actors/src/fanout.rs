@@ -11,7 +11,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
-    rc::{Rc, Weak},
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -20,7 +20,11 @@ use std::{
 };
 
 use actix::prelude::*;
-use parlor_schema::{CloseCode, RoomId, Seq, SessionId, limits::PULLS_MAX};
+use parlor_schema::{
+    CloseCode, RoomId, Seq,
+    frame::{Ack, ServerFrame},
+    limits::PULLS_MAX,
+};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -34,15 +38,16 @@ use crate::{
         packet::{Batch, Evicts, Packet},
         rooms::Rooms,
     },
+    scratch,
     subscription::{Offer, Phase, Subscription},
+    wheel::{SPOKES, Wheel},
 };
 
 /// Deliveries that may wait.
 pub const MAILBOX: usize = 4096;
-/// Time between two looks at every line.
-const TICK_MS: u64 = 250;
-
-/// Ticks between two looks for rooms that were started afresh.
+/// Time between two looks at a line.
+const TURN_MS: u64 = 250;
+/// Turns of the wheel between two looks for rooms that were started afresh.
 const REANNOUNCE_EVERY: u64 = 4;
 
 static NEXT_WORKER: AtomicU64 = AtomicU64::new(1);
@@ -68,13 +73,13 @@ pub struct Fanout {
     ports: Ports,
     metrics: Arc<Metrics>,
     local: RefCell<HashMap<RoomId, LocalRoom>>,
-    lines: RefCell<HashMap<SessionId, Weak<Line>>>,
+    wheel: RefCell<Wheel>,
     to: RefCell<Option<Recipient<Deliver>>>,
     ledger: Rc<Ledger>,
     pulls: Arc<Semaphore>,
     queued: Cell<i64>,
     drain: Arc<Drain>,
-    ticks: Cell<u64>,
+    turns: Cell<u64>,
 }
 
 impl Fanout {
@@ -101,13 +106,13 @@ impl Fanout {
                 ports: ports.clone(),
                 metrics: metrics.clone(),
                 local: RefCell::default(),
-                lines: RefCell::default(),
+                wheel: RefCell::default(),
                 to: RefCell::default(),
                 ledger: Rc::new(Ledger::new(budget.clone())),
                 pulls: Arc::new(Semaphore::new(PULLS_MAX)),
                 queued: Cell::new(0),
                 drain: drain.clone(),
-                ticks: Cell::new(0),
+                turns: Cell::new(0),
             });
             let addr = FanoutActor::create(|ctx| {
                 ctx.set_mailbox_capacity(MAILBOX);
@@ -119,10 +124,32 @@ impl Fanout {
         })
     }
 
-    /// Returns this thread's fan-out, where `worker` is its name.
+    /// Returns this thread's fan-out, where `worker` is its name. None where the thread is ending.
     #[must_use]
     pub(crate) fn here(worker: WorkerId) -> Option<Rc<Self>> {
-        LOCAL.with_borrow(|local| local.clone().filter(|fanout| fanout.id == worker))
+        let here = LOCAL.try_with(|local| local.borrow().clone());
+        here.ok()?.filter(|fanout| fanout.id == worker)
+    }
+
+    /// Returns the thread's name.
+    pub(crate) const fn worker(&self) -> WorkerId {
+        self.id
+    }
+
+    /// Finds a line by its place on the wheel.
+    pub(crate) fn line(&self, slot: usize) -> Option<Rc<Line>> {
+        self.wheel.borrow().line(slot)
+    }
+
+    /// Puts an `ack` into the lane of the session that it is for.
+    pub(crate) fn acknowledge(&self, line: &Line, ack: Ack, echo: Option<&str>) {
+        if echo.is_some() {
+            let packed = scratch::text(|text| {
+                ServerFrame::Ack(ack).write_into(echo, text);
+                self.ports.wire.coded(text, line.coding)
+            });
+            line.outlet.push(packed);
+        }
     }
 
     /// Hands what a room says to the sessions here.
@@ -148,14 +175,12 @@ impl Fanout {
 
     /// Has the wheel tick a line.
     pub fn enter(&self, line: &Rc<Line>) {
-        self.lines
-            .borrow_mut()
-            .insert(line.session, Rc::downgrade(line));
+        line.slot.set(self.wheel.borrow_mut().enter(line));
     }
 
     /// Takes a line off the wheel.
-    pub fn leave(&self, session: SessionId) {
-        self.lines.borrow_mut().remove(&session);
+    pub fn leave(&self, line: &Line) {
+        self.wheel.borrow_mut().leave(line.slot.get());
     }
 
     /// Lists a subscription, and tells the room of the thread's interest when it is the first (FO-1).
@@ -283,12 +308,7 @@ impl Fanout {
 
     fn tick(&self) {
         let (now_ms, now) = (self.ports.clock.monotonic_ms(), self.ports.clock.now());
-        let lines: Vec<Rc<Line>> = self
-            .lines
-            .borrow()
-            .values()
-            .filter_map(Weak::upgrade)
-            .collect();
+        let (lines, is_turn) = self.wheel.borrow_mut().turn();
         let left_ms = self.drain.left_ms(now_ms);
         for line in &lines {
             match left_ms {
@@ -306,8 +326,12 @@ impl Fanout {
         self.metrics
             .queue_bytes
             .inc_by(queued - self.queued.replace(queued));
-        let ticks = self.ticks.replace(self.ticks.get() + 1);
-        if !ticks.is_multiple_of(REANNOUNCE_EVERY) {
+        if !is_turn
+            || !self
+                .turns
+                .replace(self.turns.get() + 1)
+                .is_multiple_of(REANNOUNCE_EVERY)
+        {
             return;
         }
         // A room that was started afresh knows nobody: it is told again, and asked for what was missed.
@@ -401,7 +425,8 @@ impl Actor for FanoutActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(Duration::from_millis(TICK_MS), |fanout, _| fanout.0.tick());
+        let every = Duration::from_millis(TURN_MS / SPOKES as u64);
+        ctx.run_interval(every, |fanout, _| fanout.0.tick());
     }
 }
 

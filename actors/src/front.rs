@@ -17,6 +17,7 @@ use parlor_schema::{
 use tokio::sync::oneshot;
 
 use crate::{
+    answer::{Answer, Dropped},
     bucket::{Buckets, RetryAfterMs},
     metrics::Metrics,
     ports::Ports,
@@ -26,7 +27,6 @@ use crate::{
         RoomEnv,
         ask::{Ask, Look, ReplyTo, RoleOf, Seen, Via},
         frames::room_of,
-        reply,
         rooms::Rooms,
         state::RoomRules,
     },
@@ -84,10 +84,24 @@ impl Front {
     /// Cancellation: dropping the reply does not take the frame back.
     #[must_use]
     pub fn ask(&self, caller: &Caller, msg_id: Option<MsgId>, frame: ClientFrame) -> Reply<Ack> {
+        let (to, from) = oneshot::channel();
+        let dropped = dropped(&frame);
+        self.hand_over(caller, msg_id, frame, || Answer::Once(to))
+            .unwrap_or_else(|| wait(from, move || dropped.refusal()))
+    }
+
+    /// Serves a frame as [`ask`](Self::ask) does. Where a room is to answer, it is told to give `answer`, and nothing is returned here.
+    pub fn hand_over(
+        &self,
+        caller: &Caller,
+        msg_id: Option<MsgId>,
+        frame: ClientFrame,
+        answer: impl FnOnce() -> Answer,
+    ) -> Option<Reply<Ack>> {
         if let Err(refusal) = self.admit(caller, &frame) {
-            return done(Err(refusal));
+            return Some(done(Err(refusal)));
         }
-        match frame {
+        let reply = match frame {
             ClientFrame::RoomCreate(create) => self.create(caller.clone(), msg_id, create),
             ClientFrame::RoomList(ask) => self.list(caller.user_id.clone(), ask),
             ClientFrame::PresenceSet(set) => self.set_presence(caller.clone(), set),
@@ -95,10 +109,14 @@ impl Front {
             ClientFrame::UserUpdate(update) => self.update_profile(caller.user_id.clone(), update),
             ClientFrame::Ping(_) => done(Ok(Ack::Pong(parlor_schema::frame::ack::Empty {}))),
             frame => match room_of(&frame) {
-                Some(room) => self.ask_room(room, caller.clone(), msg_id, frame),
+                Some(room) => {
+                    self.tell_room(room, caller.clone(), msg_id, frame, answer());
+                    return None;
+                }
                 None => done(Err(Refusal::not_served(frame.kind()))),
             },
-        }
+        };
+        Some(reply)
     }
 
     /// Spends a token for frames that append.
@@ -124,25 +142,30 @@ impl Front {
         msg_id: Option<MsgId>,
         frame: ClientFrame,
     ) -> Reply<Ack> {
-        // Whoever waits in vain for a frame that appends cannot know whether it took effect.
-        let lost = if frame.needs_msg_id() {
-            reply::unknown_outcome()
-        } else {
-            room_ended()
-        };
         let (to, from) = oneshot::channel();
-        self.send(
-            room,
-            Ask {
-                caller,
-                msg_id,
-                frame,
-                via: Via::Session,
-                reply: to,
-            },
-            |ask| ask.reply,
-        );
-        wait(from, lost)
+        let dropped = dropped(&frame);
+        self.tell_room(room, caller, msg_id, frame, Answer::Once(to));
+        wait(from, move || dropped.refusal())
+    }
+
+    fn tell_room(
+        &self,
+        room: RoomId,
+        caller: Caller,
+        msg_id: Option<MsgId>,
+        frame: ClientFrame,
+        reply: Answer,
+    ) {
+        let ask = Ask {
+            caller,
+            msg_id,
+            frame,
+            via: Via::Session,
+            reply,
+        };
+        if let Err(ask) = self.rooms.tell(room, ask) {
+            ask.reply.give(Err(too_busy()));
+        }
     }
 
     /// Describes a room to a user.
@@ -157,7 +180,7 @@ impl Front {
             },
             |look| look.reply,
         );
-        wait(from, room_ended())
+        wait(from, room_ended)
     }
 
     /// Tells a member's role to somebody who may see the room.
@@ -170,7 +193,7 @@ impl Front {
             reply: to,
         };
         self.send(room, ask, |ask| ask.reply);
-        wait(from, room_ended())
+        wait(from, room_ended)
     }
 
     fn send<M, T>(&self, room: RoomId, message: M, reply_of: impl FnOnce(M) -> ReplyTo<T>)
@@ -181,19 +204,35 @@ impl Front {
         actix::Context<crate::room::Room>: actix::dev::ToEnvelope<crate::room::Room, M>,
     {
         if let Err(message) = self.rooms.tell(room, message) {
-            let _ = reply_of(message).send(Err(Refusal::unavailable("the room is too busy")));
+            let _ = reply_of(message).send(Err(too_busy()));
         }
     }
 }
 
-fn room_ended() -> Refusal {
+/// Says what becomes of a frame that a room drops: whoever waits in vain for one that appends cannot know whether it took effect.
+pub(crate) const fn dropped(frame: &ClientFrame) -> Dropped {
+    if frame.needs_msg_id() {
+        Dropped::Unknown
+    } else {
+        Dropped::Again
+    }
+}
+
+pub(crate) fn room_ended() -> Refusal {
     Refusal::unavailable("the room ended, ask again")
+}
+
+fn too_busy() -> Refusal {
+    Refusal::unavailable("the room is too busy")
 }
 
 pub(crate) fn done<T: Send + 'static>(result: Result<T, Refusal>) -> Reply<T> {
     Box::pin(std::future::ready(result))
 }
 
-fn wait<T: Send + 'static>(from: oneshot::Receiver<Result<T, Refusal>>, lost: Refusal) -> Reply<T> {
-    Box::pin(async move { from.await.unwrap_or(Err(lost)) })
+fn wait<T: Send + 'static>(
+    from: oneshot::Receiver<Result<T, Refusal>>,
+    lost: impl FnOnce() -> Refusal + Send + 'static,
+) -> Reply<T> {
+    Box::pin(async move { from.await.unwrap_or_else(|_| Err(lost())) })
 }

@@ -5,7 +5,7 @@
 //! - [`room`]: the order of a room, its members, its fan-out to threads.
 //! - [`fanout`]: from a thread to its sessions; [`subscription`]: a session's place in a room; [`mod@line`] and [`outlet`]: a connection as its thread
 //!   sees it.
-//! - [`session`]: a connection's protocol, from `hello` on.
+//! - [`session`]: a connection's protocol, from `hello` on; [`hand`]: how much of it is under way; [`answer`]: the way back.
 //! - [`presence`]: a user's devices, merged.
 //! - [`place`]: which node owns a room, and who hears of it; [`node`]: the process among others; [`registry`]: the sessions of a user.
 //! - [`coded`]: a frame for many, compressed once; [`ledger`]: the bytes that wait for sockets.
@@ -13,6 +13,7 @@
 //!
 //! Deliberately absent: sockets, HTTP, databases, Redis, and every wall clock.
 
+pub mod answer;
 pub mod bucket;
 pub mod coded;
 pub mod cursor;
@@ -35,3 +36,4 @@ pub mod room;
 mod scratch;
 pub mod session;
 pub mod subscription;
+mod wheel;

@@ -63,8 +63,10 @@ pub struct Line {
     pub session: SessionId,
     /// The way out.
     pub outlet: Outlet,
-    /// The way in.
+    /// What of it is being served.
     pub hand: Hand,
+    /// Its place on the wheel of its thread.
+    pub(crate) slot: Cell<usize>,
     /// How its frames are coded.
     pub coding: Coding,
     /// Who it is.
@@ -104,6 +106,7 @@ impl Line {
             session,
             outlet,
             hand: Hand::default(),
+            slot: Cell::new(0),
             coding,
             person: RefCell::default(),
             last_in: Cell::new(now_ms),

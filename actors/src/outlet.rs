@@ -262,7 +262,11 @@ impl Outlet {
         let lanes = &mut *self.lanes.borrow_mut();
         let frames = frames.min(lanes.ordered.len());
         let all: usize = lanes.ordered.drain(..frames).map(|frame| frame.len()).sum();
-        let gone = if frames > 0 { std::mem::take(&mut lanes.gone) } else { 0 };
+        let gone = if frames > 0 {
+            std::mem::take(&mut lanes.gone)
+        } else {
+            0
+        };
         let bytes = all - gone;
         lanes.ordered_bytes -= bytes;
         self.ledger.sub(bytes);

@@ -96,7 +96,9 @@ impl Wire for PlainWire {
     }
 
     fn with(&self, plain: &Packed, at: usize, more: &str, _: Coding) -> Packed {
-        [&plain[..at], more.as_bytes(), &plain[at..]].concat().into()
+        [&plain[..at], more.as_bytes(), &plain[at..]]
+            .concat()
+            .into()
     }
 
     fn ping(&self) -> Packed {

@@ -1,9 +1,9 @@
 //! The `Session` actor: one per connection, from the handshake to the last frame.
 //!
 //! Owns the protocol state of a connection: [`Greeting`] until `hello` is served, then `live::Live`; they are different types, so that nothing
-//! but `hello` can be served before it. The transport owns the socket; it hands frames in with [`Inbound`] and waits until each is
-//! taken ([`Hand`](crate::hand::Hand)), which is the back-pressure: at most one waits, and [`IN_FLIGHT_MAX`] frames are being served.
-//! The mailbox holds [`MAILBOX`] messages; a notice that finds it full marks the session lost, and it closes 4501.
+//! but `hello` can be served before it. The transport owns the socket: it is a stream of the actor's own, which is asked for frames when the
+//! actor has its turn, so that between decoder and room there is one mailbox, the room's. The back-pressure is that it is not asked while the
+//! [`Hand`](crate::hand::Hand) is full. The session's mailbox holds [`MAILBOX`] messages; a notice that finds it full marks the session lost, and it closes 4501.
 //!
 //! Deliberately absent: sockets, WebSocket frames, tokens' insides.
 
@@ -19,6 +19,7 @@ use std::{collections::VecDeque, net::IpAddr, rc::Rc, sync::Arc};
 use actix::prelude::*;
 use bytes::Bytes;
 use bytestring::ByteString;
+use futures_util::Stream;
 use parlor_schema::{
     CloseCode, ErrorCode, NodeId,
     frame::{self, ClientFrame, Received, Refusal, ServerFrame, hello::WelcomeLimits},
@@ -29,6 +30,7 @@ use tokio::sync::Semaphore;
 pub use greeting::Greeting;
 
 use crate::{
+    answer::Served,
     cursor::CursorKey,
     drain::Drain,
     fanout::Fanout,
@@ -42,8 +44,6 @@ use crate::{
 
 /// Messages that may wait for a session.
 pub const MAILBOX: usize = 256;
-/// Frames of one session being served at once; beyond, the socket is not read.
-pub const IN_FLIGHT_MAX: usize = 128;
 
 /// What every session of a node shares.
 pub struct SessionEnv {
@@ -93,15 +93,9 @@ pub enum Text {
     Binary(Bytes),
 }
 
-/// Frames that came, in order. The session says by its line's [`Hand`](crate::hand::Hand) when it can take more.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
+/// Frames that came, in order. A transport yields them, and ends when the socket is gone.
+#[derive(Debug)]
 pub struct Inbound(pub Vec<Text>);
-
-/// The socket is gone.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Gone;
 
 /// The actor.
 pub struct Session {
@@ -110,15 +104,14 @@ pub struct Session {
     fanout: Rc<Fanout>,
     phase: Phase,
     bad_frames: BadFrames,
-    in_flight: usize,
-    /// What was handed over is taken once fewer frames are being served.
-    is_full: bool,
+    /// The mailbox, for answers of rooms.
+    served: Arc<Recipient<Served>>,
 }
 
 enum Phase {
     Greeting(Greeting),
-    /// `hello` is being served; the actor takes no message meanwhile.
-    Between,
+    /// `hello` is being served, and the actor takes no message meanwhile; with what came behind it.
+    Between(Vec<Text>),
     Live(Box<Live>),
 }
 
@@ -138,28 +131,29 @@ impl BadFrames {
 }
 
 impl Session {
-    /// Starts a session on this thread for a connection from `peer`; `token` is the header's, where there was one.
+    /// Starts a session on this thread for a connection from `peer` that `transport` reads; `token` is the header's, where there was one.
     pub fn open(
         env: Arc<SessionEnv>,
         line: Rc<Line>,
         peer: IpAddr,
         token: Option<String>,
-    ) -> Addr<Self> {
+        transport: impl Stream<Item = Inbound> + 'static,
+    ) {
         let fanout = env.fanout();
         fanout.enter(&line);
         let greeting = Greeting { token, peer };
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
+            Self::add_stream(transport, ctx);
             Self {
                 env,
                 line,
                 fanout,
                 phase: Phase::Greeting(greeting),
                 bad_frames: BadFrames::default(),
-                in_flight: 0,
-                is_full: false,
+                served: Arc::new(ctx.address().recipient()),
             }
-        })
+        });
     }
 
     fn send(&self, frame: &ServerFrame, echo: Option<&str>) {
@@ -227,15 +221,20 @@ impl Session {
             }
             (Phase::Live(_), Ok(received)) => self.serve(received, ctx),
             (_, Err(error)) => self.refuse(error.refusal, error.echo.as_deref()),
-            (Phase::Between, Ok(_)) => {}
+            (Phase::Between(_), Ok(_)) => {}
         }
     }
 
-    /// Notes that a frame was answered, and lets the socket be read again.
-    fn served(&mut self) {
-        self.in_flight -= 1;
-        if self.in_flight < IN_FLIGHT_MAX && std::mem::take(&mut self.is_full) {
-            self.line.hand.take();
+    /// Takes frames in order; what comes behind `hello` waits until that is served.
+    fn take_all(&mut self, texts: Vec<Text>, ctx: &mut Context<Self>) {
+        for text in texts {
+            if self.line.outlet.is_closing() {
+                return;
+            }
+            match &mut self.phase {
+                Phase::Between(behind) => behind.push(text),
+                Phase::Greeting(_) | Phase::Live(_) => self.take(&text, ctx),
+            }
         }
     }
 }
@@ -249,7 +248,7 @@ impl Actor for Session {
 
     fn stopped(&mut self, _: &mut Self::Context) {
         self.line.detach();
-        self.fanout.leave(self.line.session);
+        self.fanout.leave(&self.line);
         if let Phase::Live(live) = &self.phase {
             self.env.front.metrics.sessions.dec();
             live.end(&self.env, &self.fanout, &self.line);
@@ -257,45 +256,28 @@ impl Actor for Session {
     }
 }
 
-impl Handler<Inbound> for Session {
+impl StreamHandler<Inbound> for Session {
+    fn handle(&mut self, Inbound(texts): Inbound, ctx: &mut Self::Context) {
+        self.take_all(texts, ctx);
+    }
+}
+
+impl Handler<Served> for Session {
     type Result = ();
 
-    fn handle(&mut self, message: Inbound, ctx: &mut Self::Context) {
-        let mut texts = message.0.into_iter();
-        while !self.line.outlet.is_closing() {
-            let Some(text) = texts.next() else { break };
-            self.take(&text, ctx);
-            if matches!(self.phase, Phase::Between) {
-                // What came behind `hello` is taken when it is served.
-                let rest: Vec<Text> = texts.collect();
-                if rest.is_empty() {
-                    break;
-                }
-                let again = ctx.address().send(Inbound(rest));
-                ctx.spawn(again.into_actor(self).map(|_, _, _| ()));
-                return;
-            }
+    fn handle(&mut self, served: Served, _: &mut Self::Context) {
+        if served.is_detour {
+            self.line.hand.arrived();
         }
-        self.is_full = self.in_flight >= IN_FLIGHT_MAX;
-        if !self.is_full {
-            self.line.hand.take();
-        }
+        self.line.hand.served();
+        self.reply(served.said, served.echo.as_deref());
     }
 }
 
 impl Drop for Session {
-    /// A session that is gone, by a panic too, takes nothing more: its connection is not left waiting.
+    /// A session that is gone, by a panic too, takes nothing more.
     fn drop(&mut self) {
         self.close(CloseCode::Internal);
-        self.line.hand.take();
-    }
-}
-
-impl Handler<Gone> for Session {
-    type Result = ();
-
-    fn handle(&mut self, _: Gone, ctx: &mut Self::Context) {
-        ctx.stop();
     }
 }
 

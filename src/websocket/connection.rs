@@ -1,23 +1,20 @@
-//! One connection after the handshake: one task that reads, decodes and hands over, until the end.
+//! One connection after the handshake: the stream of what its client says, read and decoded when its session asks for more, until the end.
 
 use std::{
     cell::RefCell,
-    future::poll_fn,
+    ops::ControlFlow,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
 };
 
-use actix::{
-    Recipient,
-    prelude::{RecipientRequest, SendError},
-};
 use bytes::Bytes;
+use futures_util::Stream as Frames;
 use parlor_actors::{
     line::Line,
     pace::{self, Step},
     ports::Coding,
-    session::{Gone, Inbound, Text},
+    session::{Inbound, Text},
 };
 use parlor_schema::CloseCode;
 use tokio::io::ReadBuf;
@@ -47,135 +44,108 @@ thread_local! {
     static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
 }
 
-/// Who takes what a client says.
-pub struct Taker {
-    /// Takes messages; the line's hand says when it can take more.
-    pub inbound: Recipient<Inbound>,
-    /// Hears of the end, after all messages.
-    pub gone: Recipient<Gone>,
-}
-
-/// Runs a connection to its end, and tells `end` how it ended. `first` is what came together with the handshake; `open` names who takes
-/// what comes. All but the waiting is done before this returns, so that the task holds nothing it no longer needs.
-pub fn run(
-    stream: Stream,
-    first: Bytes,
-    setup: Setup,
-    open: impl FnOnce(Rc<Line>) -> Taker,
-    end: impl FnOnce(CloseCode),
-) -> impl Future<Output = ()> {
-    let compression = match setup.coding {
-        Coding::Plain => Compression::Off,
-        Coding::Deflate | Coding::DeflateSmall => Compression::On,
-    };
-    let decoder = Decoder::new(setup.frame_bytes, compression);
-    let intake = Intake::new(setup.clock.monotonic_ms());
-    let socket = Socket::new(stream, setup);
-    let Taker { inbound, gone } = open(socket.line.clone());
-    let mut connection = Connection {
-        socket,
-        decoder,
-        held: first,
-        inbound,
-        unsent: None,
-        ending: None,
-        intake,
-        step: Step::New,
-    };
-    async move {
-        poll_fn(|cx| connection.poll(cx)).await;
-        // A client that left takes nothing more in.
-        let outlet = &connection.socket.line.outlet;
-        outlet.close(CloseCode::Normal, CloseCode::Normal.reason());
-        connection.socket.end();
-        let _ = gone.send(Gone).await;
-        end(outlet.closing().map_or(CloseCode::Normal, |end| end.code));
-        while outlet.forget_some(FORGOTTEN_TOGETHER) {
-            pace::step().await;
-        }
-    }
-}
-
-struct Connection {
+/// A connection. It yields what its client says, and ends with it; dropped, it ends too.
+pub struct Connection {
     socket: Rc<Socket>,
     decoder: Decoder,
     /// Read, and not decoded yet: more messages than are handed over at a time.
     held: Bytes,
-    inbound: Recipient<Inbound>,
-    /// What is to be handed to a session whose mailbox was full.
-    unsent: Option<Pin<Box<RecipientRequest<Inbound>>>>,
     /// How it ends once that is taken.
     ending: Option<CloseCode>,
     intake: Intake,
     /// The step that its next read waits for, where it does.
     step: Step,
+    /// Reads of this turn.
+    reads: usize,
+    end: Option<Box<dyn FnOnce(CloseCode)>>,
 }
 
 impl Connection {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Takes a socket over whose handshake is done. `first` is what came together with it; `end` hears how the connection ended.
+    pub fn new(
+        stream: Stream,
+        first: Bytes,
+        setup: Setup,
+        end: impl FnOnce(CloseCode) + 'static,
+    ) -> Self {
+        let compression = match setup.coding {
+            Coding::Plain => Compression::Off,
+            Coding::Deflate | Coding::DeflateSmall => Compression::On,
+        };
+        Self {
+            decoder: Decoder::new(setup.frame_bytes, compression),
+            intake: Intake::new(setup.clock.monotonic_ms()),
+            socket: Socket::new(stream, setup),
+            held: first,
+            ending: None,
+            step: Step::New,
+            reads: 0,
+            end: Some(Box::new(end)),
+        }
+    }
+
+    /// Returns the line of its session.
+    #[must_use]
+    pub fn line(&self) -> Rc<Line> {
+        self.socket.line.clone()
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Inbound>> {
         self.socket.attend(cx.waker());
-        for _ in 0..READS_PER_TURN {
-            if self.socket.is_over() {
-                return Poll::Ready(());
-            }
-            ready!(self.poll_taken(cx));
+        while self.reads < READS_PER_TURN {
+            ready!(self.poll_room(cx));
             if let Some(code) = self.ending.take() {
                 self.close(code);
             }
             let closing = self.socket.line.outlet.is_closing();
             if self.step != Step::Taken {
                 if closing || self.held.is_empty() {
-                    ready!(self.socket.stream().borrow().poll_readable(cx));
+                    ready!(self.socket.poll_readable(cx));
                 }
                 ready!(self.step.poll(cx));
             }
-            if closing {
+            self.reads += 1;
+            let took = if closing {
                 // Reads and forgets until the client has gone too, or its time is over: a close with unread bytes would be a
                 // reset, and the client might never see why.
-                if ready!(self.read(cx, |_, _| {})).is_break() {
-                    return Poll::Ready(());
-                }
+                ready!(self.read(cx, |_, _| None))
             } else if self.held.is_empty() {
-                if ready!(self.read(cx, Self::take)).is_break() {
-                    return Poll::Ready(());
-                }
+                ready!(self.read(cx, Self::take))
             } else {
                 let held = std::mem::take(&mut self.held);
-                self.take(&held);
-            }
+                ControlFlow::Continue(self.take(&held))
+            };
             if self.intake.is_greedy() {
                 self.step = Step::New;
+            }
+            match took {
+                ControlFlow::Break(()) => return Poll::Ready(None),
+                ControlFlow::Continue(Some(inbound)) => return Poll::Ready(Some(inbound)),
+                ControlFlow::Continue(None) => {}
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Waits until the session has taken what it was handed (W-3). As long as nothing more has come it is not asked, and need wake nobody.
-    fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(unsent) = &mut self.unsent {
-            let sent = ready!(unsent.as_mut().poll(cx));
-            self.unsent = None;
-            if sent.is_err() {
-                self.close(CloseCode::Internal);
-            }
-        }
+    /// Waits until the session can take more (W-3). As long as nothing has come it is not asked, and need wake nobody.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let line = &self.socket.line;
-        if !line.hand.is_given() || line.outlet.is_closing() {
+        if !line.hand.is_full() || line.outlet.is_closing() {
             return Poll::Ready(());
         }
         if self.held.is_empty() && self.ending.is_none() {
-            ready!(self.socket.stream().borrow().poll_readable(cx));
+            ready!(self.socket.poll_readable(cx));
         }
-        line.hand.poll_taken(cx)
+        line.hand.poll_room(cx)
     }
 
     /// Reads once; the end, or an error, breaks.
     fn read(
         &mut self,
         cx: &mut Context<'_>,
-        take: impl FnOnce(&mut Self, &[u8]),
-    ) -> Poll<std::ops::ControlFlow<()>> {
+        take: impl FnOnce(&mut Self, &[u8]) -> Option<Inbound>,
+    ) -> Poll<ControlFlow<(), Option<Inbound>>> {
         let most = if self.intake.is_greedy() {
             GREEDY_READ_BYTES
         } else {
@@ -183,22 +153,19 @@ impl Connection {
         };
         READ.with_borrow_mut(|buffer| {
             let mut into = ReadBuf::new(&mut buffer[..most]);
-            let read = self.socket.stream().borrow_mut().poll_read(cx, &mut into);
-            match ready!(read) {
-                Ok(()) if into.filled().is_empty() => Poll::Ready(std::ops::ControlFlow::Break(())),
-                Ok(()) => {
+            match ready!(self.socket.poll_read(cx, &mut into)) {
+                Ok(()) if !into.filled().is_empty() => {
                     let bytes = into.filled().len();
                     self.intake.add(bytes, 0, self.socket.now_ms());
-                    take(self, into.filled());
-                    Poll::Ready(std::ops::ControlFlow::Continue(()))
+                    Poll::Ready(ControlFlow::Continue(take(self, into.filled())))
                 }
-                Err(_) => Poll::Ready(std::ops::ControlFlow::Break(())),
+                Ok(()) | Err(_) => Poll::Ready(ControlFlow::Break(())),
             }
         })
     }
 
-    /// Decodes, answers pings, and hands messages over; what is too much for one hand is held.
-    fn take(&mut self, mut input: &[u8]) {
+    /// Decodes, answers pings, and returns messages; what is too much for one hand is held.
+    fn take(&mut self, mut input: &[u8]) -> Option<Inbound> {
         let line = self.socket.line.clone();
         let most = if self.intake.is_greedy() {
             GREEDY_MESSAGES
@@ -254,20 +221,55 @@ impl Connection {
         if !input.is_empty() && self.ending.is_none() {
             self.held = Bytes::copy_from_slice(input);
         }
-        if !texts.is_empty() {
-            line.hand.give();
-            match self.inbound.try_send(Inbound(texts)) {
-                Ok(()) => {}
-                Err(SendError::Full(texts)) => {
-                    self.unsent = Some(Box::pin(self.inbound.send(texts)));
-                }
-                Err(SendError::Closed(_)) => self.close(CloseCode::Internal),
-            }
-        }
+        (!texts.is_empty()).then_some(Inbound(texts))
     }
 
     fn close(&self, code: CloseCode) {
         self.socket.line.outlet.close(code, code.reason());
+    }
+}
+
+impl Frames for Connection {
+    type Item = Inbound;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Inbound>> {
+        let next = self.poll(cx);
+        if next.is_pending() {
+            self.reads = 0;
+        }
+        next
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let line = self.socket.line.clone();
+        // A client that left takes nothing more in.
+        line.outlet
+            .close(CloseCode::Normal, CloseCode::Normal.reason());
+        // Of a session that fell, the client still hears why.
+        self.socket.flush();
+        self.socket.end();
+        let end = self.end.take();
+        let over = move || {
+            let code = line
+                .outlet
+                .closing()
+                .map_or(CloseCode::Normal, |end| end.code);
+            if let Some(end) = end {
+                end(code);
+            }
+        };
+        if !self.socket.line.outlet.forget_some(FORGOTTEN_TOGETHER) {
+            return over();
+        }
+        let line = self.socket.line.clone();
+        actix_rt::spawn(async move {
+            over();
+            while line.outlet.forget_some(FORGOTTEN_TOGETHER) {
+                pace::step().await;
+            }
+        });
     }
 }
 

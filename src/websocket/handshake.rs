@@ -24,7 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     admission::{Admission, Admitted},
-    connection::{self, Taker},
+    connection::Connection,
     deflate,
     socket::Setup,
     stream::Stream,
@@ -114,7 +114,7 @@ struct Party {
     admitted: Admitted,
 }
 
-/// Starts the task of a connection.
+/// Starts the session of a connection.
 fn serve(state: WsState, stream: Stream, first: Bytes, peer: IpAddr, party: Party) {
     let env = state.sessions;
     let metrics = env.front.metrics.clone();
@@ -128,20 +128,14 @@ fn serve(state: WsState, stream: Stream, first: Bytes, peer: IpAddr, party: Part
         clock: ports.clock.clone(),
         wire: ports.wire.clone(),
     };
-    let open = move |line| {
-        let session = Session::open(env, line, peer, party.token);
-        Taker {
-            inbound: session.clone().recipient(),
-            gone: session.recipient(),
-        }
-    };
     let admitted = party.admitted;
     let end = move |code| {
         metrics.closed(code);
         metrics.connections.dec();
         drop(admitted);
     };
-    actix_rt::spawn(connection::run(stream, first, setup, open, end));
+    let connection = Connection::new(stream, first, setup, end);
+    Session::open(env, connection.line(), peer, party.token, connection);
 }
 
 async fn agree(state: &WsState, request: &Request, peer: IpAddr) -> Result<Agreed, Refused> {

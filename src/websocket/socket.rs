@@ -17,6 +17,7 @@ use parlor_actors::{
     ports::{Coding, Packed, Wire},
 };
 use parlor_schema::{SessionId, limits::WRITE_BYTES, port::Clock};
+use tokio::io::ReadBuf;
 
 use super::{flush, stream::Stream};
 
@@ -48,17 +49,17 @@ pub struct Setup {
 /// The socket of a connection.
 pub(super) struct Socket {
     pub(super) line: Rc<Line>,
-    stream: RefCell<Stream>,
+    /// None once it is over.
+    stream: RefCell<Option<Stream>>,
     clock: Arc<dyn Clock>,
     wire: Arc<dyn Wire>,
-    /// The connection's task: woken when the stream takes more, and for the end.
+    /// The task that reads: woken when the stream takes more, and for the end.
     task: RefCell<Waker>,
     dirty: Cell<bool>,
     /// The stream is full; the task goes on when it takes more.
     waiting: Cell<bool>,
     close_sent: Cell<bool>,
     ending: Cell<bool>,
-    over: Cell<bool>,
 }
 
 impl Socket {
@@ -76,7 +77,7 @@ impl Socket {
             let outlet = Outlet::new(ledger, weak.clone());
             Self {
                 line: Rc::new(Line::new(session, outlet, coding, now_ms)),
-                stream: RefCell::new(stream),
+                stream: RefCell::new(Some(stream)),
                 clock,
                 wire,
                 task: RefCell::new(Waker::noop().clone()),
@@ -84,7 +85,6 @@ impl Socket {
                 waiting: Cell::new(false),
                 close_sent: Cell::new(false),
                 ending: Cell::new(false),
-                over: Cell::new(false),
             }
         })
     }
@@ -93,19 +93,30 @@ impl Socket {
         self.clock.monotonic_ms()
     }
 
-    /// Ends the connection, whatever waits.
+    /// Ends the connection, whatever waits, and whether or not anybody looks.
     pub(super) fn end(&self) {
-        self.over.set(true);
+        self.stream.replace(None);
         self.task.borrow().wake_by_ref();
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        self.over.get()
+    /// Waits until there may be something to read, and takes nothing.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &*self.stream.borrow() {
+            Some(stream) => stream.poll_readable(cx),
+            None => Poll::Ready(()),
+        }
     }
 
-    /// Lets the connection's task read.
-    pub(super) fn stream(&self) -> &RefCell<Stream> {
-        &self.stream
+    /// Reads what there is; nothing where it is over.
+    pub(super) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut *self.stream.borrow_mut() {
+            Some(stream) => stream.poll_read(cx, into),
+            None => Poll::Ready(Ok(())),
+        }
     }
 
     /// Notes the task that is to be woken, and has the socket written on where the stream was full: in its turn, since many streams
@@ -122,11 +133,18 @@ impl Socket {
     /// Writes what is in the lanes, as far as the stream takes it; answers how many bytes that was.
     pub(super) fn flush(&self) -> usize {
         self.dirty.set(false);
-        if self.waiting.get() || self.over.get() {
+        if self.waiting.get() {
             return 0;
         }
         let mut bytes = 0;
-        match self.write(&mut Context::from_waker(&self.task.borrow()), &mut bytes) {
+        let written = match &mut *self.stream.borrow_mut() {
+            Some(stream) => {
+                let task = self.task.borrow();
+                self.write(stream, &mut Context::from_waker(&task), &mut bytes)
+            }
+            None => return 0,
+        };
+        match written {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => self.end(),
             Poll::Pending => {
@@ -137,8 +155,12 @@ impl Socket {
         bytes
     }
 
-    fn write(&self, cx: &mut Context<'_>, bytes: &mut usize) -> Poll<io::Result<()>> {
-        let stream = &mut *self.stream.borrow_mut();
+    fn write(
+        &self,
+        stream: &mut Stream,
+        cx: &mut Context<'_>,
+        bytes: &mut usize,
+    ) -> Poll<io::Result<()>> {
         let outlet = &self.line.outlet;
         loop {
             match outlet.front(|frames, gone| write_some(stream, frames, gone, cx)) {

@@ -17,12 +17,12 @@ use actix_rt::net::TcpStream;
 use actix_service::fn_service;
 use bytes::BufMut;
 use futures_util::SinkExt;
-use parlor::websocket::{Setup, Taker, WebSocketWire, negotiate, run};
+use parlor::websocket::{Connection, Setup, WebSocketWire, negotiate};
 use parlor_actors::{
     ledger::{Budget, Ledger},
     line::Line,
     ports::{Coding, Packed, Wire},
-    session::{Gone, Inbound, Text},
+    session::{Inbound, Text},
 };
 use parlor_cluster::SystemClock;
 use parlor_schema::{SessionId, limits::SERVER_FRAME_BYTES_MAX};
@@ -40,9 +40,7 @@ impl Actor for Echo {
     type Context = Context<Self>;
 }
 
-impl Handler<Inbound> for Echo {
-    type Result = ();
-
+impl StreamHandler<Inbound> for Echo {
     fn handle(&mut self, Inbound(texts): Inbound, _: &mut Self::Context) {
         for text in texts {
             self.0.outlet.push(match text {
@@ -50,15 +48,6 @@ impl Handler<Inbound> for Echo {
                 Text::Binary(bytes) => binary(&bytes),
             });
         }
-        self.0.hand.take();
-    }
-}
-
-impl Handler<Gone> for Echo {
-    type Result = ();
-
-    fn handle(&mut self, _: Gone, ctx: &mut Self::Context) {
-        ctx.stop();
     }
 }
 
@@ -108,20 +97,12 @@ async fn upgrade(
         clock: SystemClock::new(),
         wire: Arc::new(WebSocketWire),
     };
-    let open = |line| {
-        let echo = Echo(line).start();
-        Taker {
-            inbound: echo.clone().recipient(),
-            gone: echo.recipient(),
-        }
-    };
-    actix_rt::spawn(run(
-        parts.io.into(),
-        parts.read_buf.freeze(),
-        setup,
-        open,
-        |_| {},
-    ));
+    let connection = Connection::new(parts.io.into(), parts.read_buf.freeze(), setup, |_| {});
+    Echo::create(|ctx| {
+        let line = connection.line();
+        Echo::add_stream(connection, ctx);
+        Echo(line)
+    });
     Ok(())
 }
 

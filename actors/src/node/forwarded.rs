@@ -10,10 +10,13 @@ use parlor_schema::{
 use tokio::sync::oneshot;
 
 use super::{Inner, On};
-use crate::room::{
-    ask::{Ask, Via},
-    frames::room_of,
-    reply,
+use crate::{
+    answer::Answer,
+    room::{
+        ask::{Ask, Via},
+        frames::room_of,
+        reply,
+    },
 };
 
 /// An answer on its way from the room.
@@ -49,7 +52,7 @@ impl Inner {
             // When full: refused, as a frame of a session here is.
             if let Err(ask) = self.rooms.tell(room_id, ask) {
                 let refusal = Refusal::unavailable("the room is too busy");
-                let _ = ask.reply.send(Err(refusal));
+                ask.reply.give(Err(refusal));
             }
         }
         actix_rt::spawn(async move { answer(Some(outcomes(answers).await)) });
@@ -72,7 +75,7 @@ fn asks(forward: Forward) -> Option<(Vec<Ask>, Vec<Awaited>)> {
             msg_id: Some(msg_id),
             frame,
             via: Via::Node,
-            reply: to,
+            reply: Answer::Once(to),
         });
         answers.push(from);
     }

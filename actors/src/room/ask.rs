@@ -5,13 +5,13 @@ use std::sync::Arc;
 use actix::prelude::*;
 use parlor_schema::{
     MsgId, Role, RoomId, Seq, UserId,
-    frame::{Ack, ClientFrame, Refusal, client::Caller},
+    frame::{ClientFrame, Refusal, client::Caller},
     room::Room,
 };
 use tokio::sync::oneshot;
 
 use super::packet::Batch;
-use crate::ports::Packed;
+use crate::{answer::Answer, ports::Packed};
 
 /// Where a reply goes. A room that ends without answering drops it.
 pub type ReplyTo<T> = oneshot::Sender<Result<T, Refusal>>;
@@ -28,8 +28,8 @@ pub struct Ask {
     pub frame: ClientFrame,
     /// Whose session it came by.
     pub via: Via,
-    /// Where the reply goes.
-    pub reply: ReplyTo<Ack>,
+    /// Where the answer goes.
+    pub reply: Answer,
 }
 
 /// Whose session a frame came by.

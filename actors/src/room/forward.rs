@@ -16,7 +16,7 @@ use parlor_schema::{
 };
 
 use super::{
-    Core, Room, answer,
+    Core, Room,
     state::{Pending, Ticket},
 };
 use crate::{metrics::ForwardOutcome, place::Passage};
@@ -208,7 +208,7 @@ impl Room {
 
     fn reply(&mut self, ticket: Ticket, result: Result<Ack, Refusal>) {
         if let Some(reply) = self.replies.take(ticket) {
-            answer(reply, result);
+            reply.give(result);
         }
     }
 

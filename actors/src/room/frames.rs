@@ -35,7 +35,7 @@ impl Handler<Ask> for Room {
         let kept = self.ready(
             ask,
             |ask| Waiting::Ask(Box::new(ask)),
-            |ask, refusal| answer(ask.reply, Err(refusal)),
+            |ask, refusal| ask.reply.give(Err(refusal)),
         );
         let Some((ask, _)) = kept else { return };
         self.quiet_since = self.env.ports.clock.monotonic_ms();
@@ -49,10 +49,8 @@ impl Handler<Ask> for Room {
         match ask.frame {
             ClientFrame::RoomGet(_) => {
                 self.look(user, ctx, move |seen| {
-                    answer(
-                        ask.reply,
-                        seen.map(|seen| Ack::Room(RoomAck { room: seen.room })),
-                    )
+                    ask.reply
+                        .give(seen.map(|seen| Ack::Room(RoomAck { room: seen.room })))
                 });
             }
             ClientFrame::HistoryGet(history) => match read::check(&history).and_then(|limit| {
@@ -62,29 +60,26 @@ impl Handler<Ask> for Room {
             }) {
                 Ok((limit, reader)) => {
                     ctx.spawn(
-                        async move { answer(ask.reply, reader.history(user, history, limit).await) }.into_actor(self),
+                        async move { ask.reply.give(reader.history(user, history, limit).await) }
+                            .into_actor(self),
                     );
                 }
-                Err(refusal) => answer(ask.reply, Err(refusal)),
+                Err(refusal) => ask.reply.give(Err(refusal)),
             },
-            ClientFrame::RoomMembers(list) => answer(ask.reply, self.list_members(&user, &list)),
+            ClientFrame::RoomMembers(list) => ask.reply.give(self.list_members(&user, &list)),
             ClientFrame::ReceiptDelivered(receipt) => {
-                answer(
-                    ask.reply,
-                    self.receipt(&user, &receipt, ReceiptKind::Delivered, ctx),
-                );
+                let said = self.receipt(&user, &receipt, ReceiptKind::Delivered, ctx);
+                ask.reply.give(said);
             }
-            ClientFrame::ReceiptRead(receipt) => answer(
-                ask.reply,
-                self.receipt(&user, &receipt, ReceiptKind::Read, ctx),
-            ),
+            ClientFrame::ReceiptRead(receipt) => {
+                let said = self.receipt(&user, &receipt, ReceiptKind::Read, ctx);
+                ask.reply.give(said);
+            }
             ClientFrame::TypingStart(_) => {
-                answer(ask.reply, self.typing(&user, TypingEdge::Start, ctx))
+                ask.reply.give(self.typing(&user, TypingEdge::Start, ctx))
             }
-            ClientFrame::TypingStop(_) => {
-                answer(ask.reply, self.typing(&user, TypingEdge::Stop, ctx))
-            }
-            other => answer(ask.reply, Err(Refusal::not_served(other.kind()))),
+            ClientFrame::TypingStop(_) => ask.reply.give(self.typing(&user, TypingEdge::Stop, ctx)),
+            other => ask.reply.give(Err(Refusal::not_served(other.kind()))),
         }
     }
 }
@@ -100,7 +95,7 @@ impl Room {
 
     fn submit(&mut self, ask: Ask, ctx: &mut Context<Self>) {
         let Some(msg_id) = ask.msg_id else {
-            return answer(ask.reply, Err(Refusal::bad_field("msg_id", "missing")));
+            return ask.reply.give(Err(Refusal::bad_field("msg_id", "missing")));
         };
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;

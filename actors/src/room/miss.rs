@@ -63,7 +63,7 @@ impl Waiting {
 
     fn refuse(self, refusal: Refusal) {
         match self {
-            Self::Ask(ask) => answer(ask.reply, Err(refusal)),
+            Self::Ask(ask) => ask.reply.give(Err(refusal)),
             Self::Look(look) => answer(look.reply, Err(refusal)),
             Self::RoleOf(ask) => answer(ask.reply, Err(refusal)),
             Self::Page(_) | Self::Summarise(_) | Self::Hear(_) => {}

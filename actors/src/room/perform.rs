@@ -12,7 +12,7 @@ use parlor_schema::{
 };
 
 use super::{
-    Core, Projecting, Room, answer,
+    Core, Projecting, Room,
     ask::Deliver,
     load,
     packet::{Batch, Evicts, Packet},
@@ -54,7 +54,7 @@ impl Room {
                 Effect::Reply(ticket, result) => {
                     let told = self.outward.told(ticket, result);
                     if let Some(reply) = self.replies.take(ticket) {
-                        answer(reply, told);
+                        reply.give(told);
                     }
                 }
                 Effect::Append {

@@ -60,7 +60,8 @@ struct Greeted {
 
 impl Session {
     pub(super) fn greet(&mut self, hello: Hello, echo: Option<String>, ctx: &mut Context<Self>) {
-        let Phase::Greeting(greeting) = std::mem::replace(&mut self.phase, Phase::Between) else {
+        let between = Phase::Between(Vec::new());
+        let Phase::Greeting(greeting) = std::mem::replace(&mut self.phase, between) else {
             return;
         };
         self.line.greeting.set(true);
@@ -71,12 +72,13 @@ impl Session {
         // Nothing else is taken meanwhile: what comes behind `hello` waits its turn.
         ctx.wait(work.into_actor(self).map(move |greeted, session, ctx| {
             session.line.greeting.set(false);
+            let between = std::mem::replace(&mut session.phase, Phase::Greeting(again));
             match greeted {
                 Ok(greeted) => session.greeted(greeted, echo.as_deref(), ctx),
-                Err(turned) => {
-                    session.phase = Phase::Greeting(again);
-                    session.turn_away(*turned, echo.as_deref());
-                }
+                Err(turned) => session.turn_away(*turned, echo.as_deref()),
+            }
+            if let Phase::Between(behind) = between {
+                session.take_all(behind, ctx);
             }
         }));
     }

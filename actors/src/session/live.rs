@@ -15,7 +15,9 @@ use parlor_schema::{
 
 use super::{Phase as SessionPhase, Session, SessionEnv};
 use crate::{
+    answer::{Answer, Dropped, ToSession, Way},
     fanout::Fanout,
+    front,
     line::{Line, Warned},
     ports::Pass,
     subscription::{Phase, Subscription},
@@ -185,14 +187,33 @@ impl Session {
             ClientFrame::PresenceWatch(users) => self.watch(users.user_ids, echo, ctx),
             ClientFrame::PresenceUnwatch(users) => self.unwatch(&users.user_ids, echo.as_deref()),
             frame => {
-                let reply = self.env.front.ask(&live.caller, msg_id, frame);
-                self.in_flight += 1;
+                self.line.hand.begin();
+                let mut echo = echo;
+                let dropped = front::dropped(&frame);
+                let answer = || self.answer(echo.take(), dropped);
+                let reply = self
+                    .env
+                    .front
+                    .hand_over(&live.caller, msg_id, frame, answer);
+                let Some(reply) = reply else { return };
                 ctx.spawn(reply.into_actor(self).map(move |reply, session, _| {
-                    session.served();
+                    session.line.hand.served();
                     session.reply(reply, echo.as_deref());
                 }));
             }
         }
+    }
+
+    /// Says where a room is to give the answer to a frame of this session.
+    fn answer(&self, echo: Option<String>, dropped: Dropped) -> Answer {
+        Answer::Session(ToSession::new(Way {
+            worker: self.fanout.worker(),
+            slot: self.line.slot.get(),
+            session: self.line.session,
+            echo,
+            dropped,
+            mailbox: self.served.clone(),
+        }))
     }
 
     /// Answers a frame; one without `msg_id` wants no reply.
@@ -230,9 +251,9 @@ impl Session {
     fn refresh(&mut self, refresh: AuthRefresh, echo: Option<String>, ctx: &mut Context<Self>) {
         let gate = self.env.front.ports.gate.clone();
         let verify = gate.verify(refresh.token.clone());
-        self.in_flight += 1;
+        self.line.hand.begin();
         ctx.spawn(verify.into_actor(self).map(move |verified, session, ctx| {
-            session.served();
+            session.line.hand.served();
             let reply = session.refreshed(verified);
             let installed = reply.is_ok();
             session.reply(reply, echo.as_deref());

@@ -200,9 +200,9 @@ impl Session {
             }
         };
         let look = self.env.front.look(ask.room_id, &live.caller.user_id);
-        self.in_flight += 1;
+        self.line.hand.begin();
         ctx.spawn(look.into_actor(self).map(move |seen, session, ctx| {
-            session.served();
+            session.line.hand.served();
             match seen {
                 Ok(seen) => session.subscribed(fresh, &ask, seen, echo.as_deref(), ctx),
                 Err(refusal) => {

@@ -39,10 +39,10 @@ impl Session {
             live.watched.entry(user.clone()).or_insert(Shown::No);
         }
         self.line.watches.set(true);
-        self.in_flight += 1;
+        self.line.hand.begin();
         let looking = self.look_at(users, ctx);
         ctx.spawn(looking.into_actor(self).map(move |looked, session, _| {
-            session.served();
+            session.line.hand.served();
             let reply = looked.map(|looked| {
                 let presence = session.shown(looked);
                 Ack::Presence(PresenceAck { presence })
@@ -108,7 +108,7 @@ impl Session {
     ) -> impl Future<Output = Result<Vec<Looked>, Refusal>> + use<> {
         let own = match &self.phase {
             SessionPhase::Live(live) => Some(live.caller.user_id.clone()),
-            SessionPhase::Greeting(_) | SessionPhase::Between => None,
+            SessionPhase::Greeting(_) | SessionPhase::Between(_) => None,
         };
         let (front, session) = (self.env.front.clone(), self.line.session);
         let to: Recipient<PresenceChanged> = ctx.address().recipient();

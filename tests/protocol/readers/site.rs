@@ -12,7 +12,7 @@ use std::{
 
 use actix::{Addr, Arbiter};
 use bytes::Bytes;
-use parlor::websocket::{self, Setup, Stream, Taker, WebSocketWire};
+use parlor::websocket::{Connection, Setup, Stream, WebSocketWire};
 use parlor_actors::{
     bucket::Buckets,
     cursor::CursorKey,
@@ -161,15 +161,15 @@ impl Site {
         let env = self.env.clone();
         // What serves it never leaves its thread, so it is made there.
         let served = self.threads[thread].spawn_fn(move || {
-            actix_rt::spawn(serve(env, stream, coding));
+            serve(env, stream, coding);
         });
         assert!(served, "the thread lives");
         Raw::over(dialled)
     }
 }
 
-/// Runs a connection to its end, as the handshake does.
-async fn serve(env: Arc<SessionEnv>, stream: std::net::TcpStream, coding: Coding) {
+/// Starts the session of a connection, as the handshake does.
+fn serve(env: Arc<SessionEnv>, stream: std::net::TcpStream, coding: Coding) {
     let ports = &env.front.ports;
     let setup = Setup {
         session: SessionId::new(ports.ids.uuid(ports.clock.now())),
@@ -181,12 +181,6 @@ async fn serve(env: Arc<SessionEnv>, stream: std::net::TcpStream, coding: Coding
     };
     let peer = IpAddr::from(Ipv4Addr::LOCALHOST);
     let stream = Stream::Plain(tokio::net::TcpStream::from_std(stream).unwrap());
-    let open = |line| {
-        let session = Session::open(env.clone(), line, peer, None);
-        Taker {
-            inbound: session.clone().recipient(),
-            gone: session.recipient(),
-        }
-    };
-    websocket::run(stream, Bytes::new(), setup, open, |_| {}).await;
+    let connection = Connection::new(stream, Bytes::new(), setup, |_| {});
+    Session::open(env, connection.line(), peer, None, connection);
 }

@@ -1,0 +1,107 @@
+//! The lines of a thread, each looked at once in a turn of the wheel: a part of them at a time, so that a thousand that came together are not pinged, or given
+//! up, together. Pure.
+
+use std::rc::{Rc, Weak};
+
+use crate::line::Line;
+
+/// Parts of a turn.
+pub(crate) const SPOKES: usize = 25;
+
+/// The wheel.
+#[derive(Default)]
+pub(crate) struct Wheel {
+    /// By slot; the slots of a spoke are those with the same rest.
+    lines: Vec<Option<Weak<Line>>>,
+    free: Vec<usize>,
+    spoke: usize,
+}
+
+impl Wheel {
+    /// Gives a line a slot.
+    pub(crate) fn enter(&mut self, line: &Rc<Line>) -> usize {
+        let slot = self.free.pop().unwrap_or(self.lines.len());
+        if slot == self.lines.len() {
+            self.lines.push(None);
+        }
+        self.lines[slot] = Some(Rc::downgrade(line));
+        slot
+    }
+
+    /// Takes the line off that has the slot.
+    pub(crate) fn leave(&mut self, slot: usize) {
+        if let Some(line) = self.lines.get_mut(slot)
+            && line.take().is_some()
+        {
+            self.free.push(slot);
+        }
+    }
+
+    /// Finds the line that has the slot.
+    pub(crate) fn line(&self, slot: usize) -> Option<Rc<Line>> {
+        self.lines.get(slot)?.as_ref()?.upgrade()
+    }
+
+    /// Goes on by one spoke; answers its lines, and whether a turn is complete with it.
+    pub(crate) fn turn(&mut self) -> (Vec<Rc<Line>>, bool) {
+        let spoke = self.lines.iter().skip(self.spoke).step_by(SPOKES);
+        let lines = spoke.flatten().filter_map(Weak::upgrade).collect();
+        self.spoke = (self.spoke + 1) % SPOKES;
+        (lines, self.spoke == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parlor_schema::SessionId;
+
+    use super::*;
+    use crate::{
+        ledger::{Budget, Ledger},
+        outlet::{Outlet, nobody},
+        ports::Coding,
+    };
+
+    fn line(number: u8) -> Rc<Line> {
+        let ledger = Rc::new(Ledger::new(Budget::new(0)));
+        let session = SessionId::new(uuid::Uuid::from_bytes([number; 16]));
+        let outlet = Outlet::new(ledger, nobody());
+        Rc::new(Line::new(session, outlet, Coding::Plain, 0))
+    }
+
+    #[test]
+    fn each_line_comes_once_in_a_turn_and_not_with_all_others() {
+        let mut wheel = Wheel::default();
+        let lines: Vec<_> = (0..100).map(line).collect();
+        let slots: Vec<_> = lines.iter().map(|line| wheel.enter(line)).collect();
+        for gone in &slots[..40] {
+            wheel.leave(*gone);
+            wheel.leave(*gone);
+        }
+        let again = line(200);
+        let slot = wheel.enter(&again);
+        assert!(slots[..40].contains(&slot), "a slot that is free is used");
+        assert!(Rc::ptr_eq(&wheel.line(slot).unwrap(), &again));
+        for turn in 1..=2 {
+            let (mut seen, mut is_over) = (Vec::new(), false);
+            while !is_over {
+                let some;
+                (some, is_over) = wheel.turn();
+                assert!(some.len() <= 100 / SPOKES);
+                seen.extend(some.iter().map(|line| line.session));
+            }
+            seen.sort();
+            let mut wanted: Vec<_> = lines[40..].iter().map(|line| line.session).collect();
+            wanted.push(again.session);
+            assert_eq!(seen, wanted, "turn {turn}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_gone_is_not_found() {
+        let mut wheel = Wheel::default();
+        let slot = wheel.enter(&line(1));
+        assert!(wheel.line(slot).is_none() && wheel.line(slot + 1).is_none());
+        assert_eq!(wheel.turn().0.len(), 0);
+    }
+}
