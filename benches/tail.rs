@@ -9,11 +9,14 @@ use std::{
 
 use parlor_schema::{
     Event, RoomId, Seq, Timestamp,
-    limits::RING_EVENTS_MAX,
     port::{Append, Direction, PortFuture, ReadRange, StoreError, Timeline},
 };
 
-/// The last [`RING_EVENTS_MAX`] events of each room: what a room itself keeps ready.
+/// Events of each room, far fewer than the room itself keeps ready: what is older lies in memory that nobody has touched for long, and to forget it
+/// would be the dearest part of a store that is to be left out.
+const KEPT_EVENTS: usize = 16;
+
+/// The last [`KEPT_EVENTS`] events of each room.
 #[derive(Debug, Default)]
 pub(crate) struct TailTimeline(Mutex<HashMap<RoomId, Tail>>);
 
@@ -52,7 +55,7 @@ impl Timeline for TailTimeline {
             }
             tail.head += events.len() as u64;
             tail.events.extend(events.into_iter().map(Arc::new));
-            let beyond = tail.events.len().saturating_sub(RING_EVENTS_MAX);
+            let beyond = tail.events.len().saturating_sub(KEPT_EVENTS);
             tail.events.drain(..beyond);
             Append::Appended
         })

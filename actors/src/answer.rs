@@ -3,10 +3,13 @@
 //! A session of the room's own thread has the `ack` of what it said put into its lane by a call; every other answer goes by a channel or by the session's mailbox.
 //!
 //! Invariants:
-//! - AN-1: a session hears of each frame it handed over once: one that is dropped unanswered is answered by the drop.
+//! - AN-1: a session that goes on hears of each frame it handed over once: one that is dropped unanswered is answered by the drop.
 //! - AN-2: answers of one room reach a session in the order given.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use actix::prelude::*;
 use parlor_schema::{
@@ -78,7 +81,15 @@ pub(crate) struct Way {
     /// What it is told where nobody answers.
     pub(crate) dropped: Dropped,
     /// Its mailbox.
-    pub(crate) mailbox: Arc<Recipient<Served>>,
+    pub(crate) mailbox: Arc<Mailbox>,
+}
+
+/// The mailbox of a session, for answers. When full: the session is marked lost, as by a notice, and its client asks again after it is back.
+pub(crate) struct Mailbox {
+    /// Where answers go.
+    pub(crate) to: Recipient<Served>,
+    /// The mark.
+    pub(crate) lost: Arc<AtomicBool>,
 }
 
 /// An answer that came by a session's mailbox.
@@ -131,11 +142,88 @@ impl Way {
                 }
             }
         }
-        // Never refused: a session has no more frames under way than its hand holds.
-        self.mailbox.do_send(Served {
+        let served = Served {
             echo: self.echo,
             said,
             is_detour,
+        };
+        if let Err(SendError::Full(_)) = self.mailbox.to.try_send(served) {
+            self.mailbox.lost.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use parlor_schema::ErrorCode;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// Hands on what it hears.
+    struct Hears(mpsc::UnboundedSender<Served>);
+
+    impl Actor for Hears {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Served> for Hears {
+        type Result = ();
+
+        fn handle(&mut self, served: Served, _: &mut Self::Context) {
+            let _ = self.0.send(served);
+        }
+    }
+
+    fn way(mailbox: &Arc<Mailbox>, dropped: Dropped) -> Answer {
+        Answer::Session(ToSession::new(Way {
+            worker: WorkerId(0),
+            slot: 0,
+            session: SessionId::new(uuid::Uuid::nil()),
+            echo: Some("7".to_owned()),
+            dropped,
+            mailbox: mailbox.clone(),
+        }))
+    }
+
+    #[actix::test]
+    async fn an_answer_arrives_once_and_one_that_is_dropped_says_so() {
+        let (heard, mut hear) = mpsc::unbounded_channel();
+        let mailbox = Arc::new(Mailbox {
+            to: Hears(heard).start().recipient(),
+            lost: Arc::default(),
         });
+        way(&mailbox, Dropped::Unknown).give(Ok(Ack::empty()));
+        drop(way(&mailbox, Dropped::Unknown));
+        drop(way(&mailbox, Dropped::Again));
+        let mut codes = Vec::new();
+        for _ in 0..3 {
+            let served = hear.recv().await.unwrap();
+            assert_eq!(served.echo.as_deref(), Some("7"));
+            codes.push(served.said.err().map(|refusal| refusal.code));
+        }
+        let wanted = [ErrorCode::UnknownOutcome, ErrorCode::Unavailable];
+        assert_eq!(codes, [None, Some(wanted[0]), Some(wanted[1])]);
+        drop(mailbox);
+        assert!(hear.recv().await.is_none(), "each of them once");
+    }
+
+    #[actix::test]
+    async fn a_full_mailbox_marks_the_session_lost() {
+        let (heard, _hear) = mpsc::unbounded_channel();
+        let mailbox = Arc::new(Mailbox {
+            to: Hears::create(|ctx| {
+                ctx.set_mailbox_capacity(1);
+                Hears(heard)
+            })
+            .recipient(),
+            lost: Arc::default(),
+        });
+        let is_lost = || mailbox.lost.load(Ordering::Relaxed);
+        for _ in 0..100 {
+            way(&mailbox, Dropped::Again).give(Ok(Ack::empty()));
+        }
+        assert!(is_lost());
     }
 }

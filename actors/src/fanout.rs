@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //! - FO-1: a room is told of interest before any of its sessions asks it anything, so that no event falls between.
-//! - FO-2: nothing is allocated, and no lock is held, per receiver; a frame's bytes are shared.
+//! - FO-2: nothing is allocated, and no lock is held, per receiver; the bytes of a batch are copied once for all of the thread.
 
 use std::{
     cell::{Cell, RefCell},
@@ -32,7 +32,7 @@ use crate::{
     ledger::{Budget, Ledger},
     line::{Line, Person},
     metrics::Metrics,
-    ports::{Ports, Wire},
+    ports::{Coding, Ports, Wire},
     room::{
         ask::{Deliver, Ephemeral, Interest, WorkerId},
         packet::{Batch, Evicts, Packet},
@@ -244,15 +244,16 @@ impl Fanout {
             .unwrap_or(0);
     }
 
-    fn events(&self, batch: &Batch) {
+    /// Hands events to the sessions here.
+    pub(crate) fn events(&self, batch: &Batch) {
         let local = self.local.borrow();
         let Some(entry) = local.get(&batch.room) else {
             // Said before, and lost in a full mailbox.
             return self.rooms.withdraw(batch.room, self.id);
         };
-        let mut delivered = 0;
+        let (mut delivered, mut copies) = (0, Copies::default());
         for place in &entry.places {
-            delivered += deliver(place, batch, &*self.ports.wire);
+            delivered += deliver(place, batch, &mut copies, &*self.ports.wire);
         }
         self.metrics.deliveries.inc_by(delivered);
     }
@@ -351,7 +352,10 @@ impl Fanout {
     }
 }
 
-fn deliver(place: &Place, batch: &Batch, wire: &dyn Wire) -> u64 {
+/// The frames of a batch as one, for the sockets of this thread alone.
+type Copies = [Option<Rc<[u8]>>; Coding::ALL.len()];
+
+fn deliver(place: &Place, batch: &Batch, copies: &mut Copies, wire: &dyn Wire) -> u64 {
     let (subscription, line) = (&place.subscription, &place.line);
     let person = line.person.borrow();
     let Some(person) = person.as_ref() else {
@@ -362,7 +366,8 @@ fn deliver(place: &Place, batch: &Batch, wire: &dyn Wire) -> u64 {
         && line.outlet.has_room()
         && let Some(frames) = batch.whole(&person.user, person.marks, line.coding, wire)
     {
-        line.outlet.push(frames.clone());
+        let copy = copies[line.coding as usize].get_or_insert_with(|| Rc::from(&frames[..]));
+        line.outlet.push(copy.clone());
         subscription.pushed_to(first, last);
         return batch.packets.len() as u64;
     }

@@ -26,6 +26,39 @@ use parlor_schema::{
 
 use crate::{ledger::Ledger, ports::Packed, room::ask::EphemeralKey};
 
+/// Bytes that wait for a socket.
+#[derive(Debug, Clone)]
+pub enum Piece {
+    /// Those of this thread alone. A count that only one thread changes does not wait for what the processor has still to write, which is most
+    /// of what giving the same bytes to a thousand sockets costs.
+    Own(Rc<[u8]>),
+    /// Those that threads share.
+    Shared(Packed),
+}
+
+impl std::ops::Deref for Piece {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl From<Rc<[u8]>> for Piece {
+    fn from(bytes: Rc<[u8]>) -> Self {
+        Self::Own(bytes)
+    }
+}
+
+impl From<Packed> for Piece {
+    fn from(bytes: Packed) -> Self {
+        Self::Shared(bytes)
+    }
+}
+
 /// How a connection ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Closing {
@@ -43,7 +76,7 @@ pub trait Wakes {
 
 #[derive(Default)]
 struct Lanes {
-    ordered: VecDeque<Packed>,
+    ordered: VecDeque<Piece>,
     /// Bytes of the first of them that are written.
     gone: usize,
     /// Bytes of all of them that are not.
@@ -90,10 +123,11 @@ impl Outlet {
     }
 
     /// Puts a reply or a notice into the ordered lane (O-2).
-    pub fn push(&self, bytes: Packed) {
+    pub fn push(&self, bytes: impl Into<Piece>) {
         if self.is_closing() {
             return;
         }
+        let bytes = bytes.into();
         self.ledger.add(bytes.len());
         let too_much = {
             let mut lanes = self.lanes.borrow_mut();
@@ -212,7 +246,7 @@ impl Outlet {
 
     /// Shows the socket the frames to write, in order, and how many bytes of the first are written already; none: nothing waits. What is
     /// ephemeral comes behind what is ordered, as far as it fits one write, and is ordered from then on.
-    pub fn front<T>(&self, write: impl FnOnce(&VecDeque<Packed>, usize) -> T) -> Option<T> {
+    pub fn front<T>(&self, write: impl FnOnce(&VecDeque<Piece>, usize) -> T) -> Option<T> {
         self.woken.set(false);
         let lanes = &mut *self.lanes.borrow_mut();
         while lanes.ordered_bytes < WRITE_BYTES && lanes.ephemeral_bytes > 0 {
@@ -222,7 +256,7 @@ impl Outlet {
             };
             lanes.ephemeral_bytes -= frame.len();
             lanes.ordered_bytes += frame.len();
-            lanes.ordered.push_back(frame);
+            lanes.ordered.push_back(frame.into());
         }
         (!lanes.ordered.is_empty()).then(|| write(&lanes.ordered, lanes.gone))
     }
@@ -253,7 +287,7 @@ impl Outlet {
         let lanes = &mut *self.lanes.borrow_mut();
         lanes.ordered_bytes += bytes.len();
         self.ledger.add(bytes.len());
-        lanes.ordered.push_back(bytes);
+        lanes.ordered.push_back(bytes.into());
     }
 
     /// Forgets up to `frames` of what waits for a socket that is gone; answers whether there may be more. The end of one for which ten thousands wait

@@ -9,13 +9,12 @@ thread_local! {
     static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Calls `with` with an empty string. Within it, another call gets another string.
+/// Calls `with` with an empty string, which is not asked for again within it.
 pub(crate) fn text<T>(with: impl FnOnce(&mut String) -> T) -> T {
-    let mut text = TEXT.take();
-    text.clear();
-    let result = with(&mut text);
-    if text.capacity() <= KEPT_BYTES {
-        TEXT.set(text);
-    }
-    result
+    TEXT.with_borrow_mut(|text| {
+        let result = with(text);
+        text.clear();
+        text.shrink_to(KEPT_BYTES);
+        result
+    })
 }

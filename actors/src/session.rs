@@ -30,7 +30,7 @@ use tokio::sync::Semaphore;
 pub use greeting::Greeting;
 
 use crate::{
-    answer::Served,
+    answer::{Mailbox, Served},
     cursor::CursorKey,
     drain::Drain,
     fanout::Fanout,
@@ -105,7 +105,7 @@ pub struct Session {
     phase: Phase,
     bad_frames: BadFrames,
     /// The mailbox, for answers of rooms.
-    served: Arc<Recipient<Served>>,
+    mailbox: Arc<Mailbox>,
 }
 
 enum Phase {
@@ -145,13 +145,17 @@ impl Session {
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             Self::add_stream(transport, ctx);
+            let mailbox = Mailbox {
+                to: ctx.address().recipient(),
+                lost: line.lost.clone(),
+            };
             Self {
                 env,
                 line,
                 fanout,
                 phase: Phase::Greeting(greeting),
                 bad_frames: BadFrames::default(),
-                served: Arc::new(ctx.address().recipient()),
+                mailbox: Arc::new(mailbox),
             }
         });
     }

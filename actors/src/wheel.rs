@@ -53,6 +53,7 @@ impl Wheel {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use parlor_schema::SessionId;
 
     use super::*;

@@ -13,8 +13,8 @@ use std::{
 use parlor_actors::{
     ledger::Ledger,
     line::Line,
-    outlet::{Outlet, Wakes},
-    ports::{Coding, Packed, Wire},
+    outlet::{Outlet, Piece, Wakes},
+    ports::{Coding, Wire},
 };
 use parlor_schema::{SessionId, limits::WRITE_BYTES, port::Clock};
 use tokio::io::ReadBuf;
@@ -219,7 +219,7 @@ thread_local! {
 /// Writes as many frames as one call takes, the first from its byte `gone` on.
 fn write_some(
     stream: &mut Stream,
-    frames: &VecDeque<Packed>,
+    frames: &VecDeque<Piece>,
     gone: usize,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {

@@ -12,9 +12,7 @@ use parlor_schema::{
 };
 
 use super::{
-    Core, Projecting, Room,
-    ask::Deliver,
-    load,
+    Core, Projecting, Room, load,
     packet::{Batch, Evicts, Packet},
     state::{Effect, Evicted, Found, Lookup, Origin},
 };
@@ -113,7 +111,7 @@ impl Room {
         index: Vec<UserId>,
         ctx: &mut Context<Self>,
     ) {
-        let (ports, id, metrics) = (self.env.ports.clone(), self.id, self.env.metrics.clone());
+        let (id, clock) = (self.id, &self.env.ports.clock);
         let gone: Vec<UserId> = events
             .iter()
             .filter_map(|event| match Evicts::of(event) {
@@ -121,22 +119,30 @@ impl Room {
                 Evicts::Nobody | Evicts::NonMembers => None,
             })
             .collect();
-        metrics.batch_events.observe(count(events.len()));
-        let started = ports.clock.monotonic_ms();
+        self.env.metrics.batch_events.observe(count(events.len()));
+        let started = clock.monotonic_ms();
         let last = expected.plus(events.len() as u64);
+        let timeline = self.env.ports.timeline.clone();
+        // Most events bring nobody in and put nobody out.
+        let lists =
+            (!index.is_empty() || !gone.is_empty()).then(|| self.env.ports.directory.clone());
         let work = async move {
+            let Some(lists) = lists else {
+                return timeline.append(id, expected, events).await;
+            };
             // Before the append and after it: with the positions the lists then only ever hold too much, whoever else appends.
             if !index.is_empty() {
-                ports.directory.index(id, index, last).await?;
+                lists.index(id, index, last).await?;
             }
-            let answer = ports.timeline.append(id, expected, events).await?;
+            let answer = timeline.append(id, expected, events).await?;
             if answer == Append::Appended && !gone.is_empty() {
-                let _ = ports.directory.unindex(id, gone, last).await;
+                let _ = lists.unindex(id, gone, last).await;
             }
             Ok(answer)
         };
         ctx.spawn(work.into_actor(self).map(move |answer, room, ctx| {
             let took_ms = room.env.ports.clock.monotonic_ms().saturating_sub(started);
+            let metrics = &room.env.metrics;
             #[allow(clippy::cast_precision_loss, reason = "a latency in a histogram")]
             metrics.append_seconds.observe(took_ms as f64 / 1000.0);
             match &answer {
@@ -276,7 +282,7 @@ impl Room {
         for target in self.interest.values_mut() {
             // When full: the thread is owed a nudge, and its sessions read the room themselves (promise P-4).
             if !target.owed {
-                target.owed = !target.to.deliver(Deliver::Events(batch.clone()));
+                target.owed = !target.to.events(&batch);
             }
         }
     }

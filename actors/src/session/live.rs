@@ -212,7 +212,7 @@ impl Session {
             session: self.line.session,
             echo,
             dropped,
-            mailbox: self.served.clone(),
+            mailbox: self.mailbox.clone(),
         }))
     }
 
