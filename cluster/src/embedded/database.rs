@@ -4,6 +4,8 @@
 //! - the row `commit` of table `meta` is the number of the last commit that the database holds; it holds all before it.
 //! - the row `log` names the log that later commits are in; a database without it, or with a log that is shut, needs none.
 
+use std::sync::Arc;
+
 use redb::{Database, Durability, ReadableDatabase as _, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +53,7 @@ pub(super) fn marks(database: &Database) -> Result<Marks, Fault> {
     let txn = database
         .begin_read()
         .map_err(|error| Fault::Engine(error.into()))?;
-    let mut tables = ReadTables::new(txn, Recent::new(0), 0);
+    let mut tables = ReadTables::new(Arc::new(txn), Recent::new(0), 0);
     let commit = row::load(&mut tables, Table::Meta, COMMIT_KEY)?;
     let log = row::load(&mut tables, Table::Meta, LOG_KEY)?;
     Ok(Marks {

@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     ops::{Bound, ControlFlow},
+    sync::Arc,
 };
 
 use redb::{ReadOnlyTable, ReadTransaction, TableDefinition};
@@ -119,7 +120,7 @@ type Snapshot = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// The tables as they are after one commit.
 pub(super) struct ReadTables {
-    txn: ReadTransaction,
+    txn: Arc<ReadTransaction>,
     open: BTreeMap<Table, Snapshot>,
     recent: Recent,
     /// The commit.
@@ -127,8 +128,8 @@ pub(super) struct ReadTables {
 }
 
 impl ReadTables {
-    /// Makes a view of commit `number`; `txn` was begun before it was known and holds nothing later that `recent` does not.
-    pub(super) fn new(txn: ReadTransaction, recent: Recent, number: u64) -> Self {
+    /// Makes a view of commit `number`; `txn` holds nothing later than that.
+    pub(super) fn new(txn: Arc<ReadTransaction>, recent: Recent, number: u64) -> Self {
         Self {
             txn,
             open: BTreeMap::new(),
@@ -377,7 +378,7 @@ mod tests {
         for seed in 1..600 {
             let mut dice = Dice(seed);
             let (database, recent, model) = made(&mut dice);
-            let txn = database.begin_read().unwrap();
+            let txn = Arc::new(database.begin_read().unwrap());
             let mut tables = ReadTables::new(txn, recent, SEEN);
             for (order, range) in [Order::Rising, Order::Falling]
                 .into_iter()

@@ -9,8 +9,8 @@
 //! waits likewise, and goes into the database by itself.
 //!
 //! Invariants:
-//! - V-1: only the writer's thread replaces the handle or the recent rows, while no fold runs; a fold takes the older layer away and changes
-//!   nothing else. Readers that meet the change look again.
+//! - V-1: only the writer's thread replaces the handle or the recent rows, while no fold runs. A fold puts another snapshot in the place of
+//!   the one before and takes the older layer away, at once, and changes nothing else. Readers that meet the change look again.
 //! - V-2: a panic of redb over a file changed from outside is an error, not the end of a thread.
 //! - V-3: commits are numbered without a gap, so that after a failed one it is known whether it holds.
 //! - V-4: a layer of recent rows is let go only after the database durably holds all of it; its half of the log is written again only
@@ -21,7 +21,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::Instant,
@@ -44,9 +44,25 @@ use super::{
     table::{ReadTables, WriteTables},
 };
 
+/// What readers read and the writer writes over.
 struct State {
-    database: Result<Database, StoreError>,
+    open: Result<Open, StoreError>,
     recent: Recent,
+}
+
+/// An open database, and what it holds.
+struct Open {
+    database: Database,
+    /// Taken after the last fold, and replaced together with the recent rows: to take one of its own, a reader would wait while a fold
+    /// makes the file longer.
+    snapshot: Arc<ReadTransaction>,
+}
+
+impl Open {
+    fn new(database: Database) -> Result<Self, Fault> {
+        let snapshot = snapshot(&database)?;
+        Ok(Self { database, snapshot })
+    }
 }
 
 /// How a transaction ended.
@@ -64,9 +80,6 @@ pub(super) enum Outcome {
         error: StoreError,
     },
 }
-
-/// A snapshot; an error of redb, or the text of its panic.
-type Begun = Result<Result<ReadTransaction, Fault>, String>;
 
 /// The database behind a handle that can change.
 pub(super) struct Vault {
@@ -99,10 +112,11 @@ impl Vault {
     pub(super) fn open(medium: Medium, counters: Arc<Counters>) -> Result<Self, OpenError> {
         let database = medium.open()?;
         let (log, recent) = start(&medium, &database)?;
+        let open = checked(medium.file(), || Open::new(database))?;
         Ok(Self {
             medium,
             state: RwLock::new(State {
-                database: Ok(database),
+                open: Ok(open),
                 recent,
             }),
             log: Mutex::new(log),
@@ -120,7 +134,7 @@ impl Vault {
     /// Tells whether the database is open.
     pub(super) fn is_open(&self) -> bool {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.database.is_ok()
+        state.open.is_ok()
     }
 
     /// Tries whether the disk takes `bytes` more.
@@ -136,14 +150,9 @@ impl Vault {
         look: impl Fn(&mut ReadTables) -> Result<T, Fault>,
     ) -> Result<T, ReadError> {
         loop {
-            let (begun, recent, generation) = self.begin().map_err(ReadError::Final)?;
-            // Asked after the snapshot was taken: what the snapshot holds is not later.
+            let (snapshot, recent, generation) = self.begin().map_err(ReadError::Final)?;
             let number = recent.last();
-            let looked = match begun {
-                Ok(Ok(txn)) => unpanicked(|| look(&mut ReadTables::new(txn, recent, number))),
-                Ok(Err(fault)) => Ok(Err(fault)),
-                Err(reason) => Err(reason),
-            };
+            let looked = unpanicked(|| look(&mut ReadTables::new(snapshot, recent, number)));
             let error = match looked {
                 Ok(Ok(found)) => return Ok(found),
                 // Closed under this reader, to be opened again: the lock is held until it is.
@@ -157,26 +166,12 @@ impl Vault {
         }
     }
 
-    /// Takes a snapshot of the database, with the recent rows that belong over it and the generation of both.
-    fn begin(&self) -> Result<(Begun, Recent, u64), StoreError> {
+    /// Takes the snapshot of the database with the recent rows that belong over it, and the generation of both.
+    fn begin(&self) -> Result<(Arc<ReadTransaction>, Recent, u64), StoreError> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let generation = self.generation.load(Ordering::Relaxed);
-        let database = state.database.as_ref().map_err(Clone::clone)?;
-        let begun = unpanicked(|| {
-            let txn = database.begin_read();
-            txn.map_err(|error| Fault::Engine(error.into()))
-        });
-        Ok((begun, state.recent.clone(), generation))
-    }
-
-    /// Takes a snapshot for a commit. No job has run yet, so none is refused for a fold that failed just now.
-    fn begin_commit(&self) -> Result<(Begun, Recent), StoreError> {
-        let (mut begun, mut recent, _) = self.begin()?;
-        if !matches!(begun, Ok(Ok(_))) && self.fold.wait().is_err() {
-            self.reopen()?;
-            (begun, recent, _) = self.begin()?;
-        }
-        Ok((begun, recent))
+        let open = state.open.as_ref().map_err(Clone::clone)?;
+        Ok((Arc::clone(&open.snapshot), state.recent.clone(), generation))
     }
 
     /// Runs `work` as one commit and makes it durable.
@@ -184,17 +179,15 @@ impl Vault {
         self: &Arc<Self>,
         work: impl FnOnce(&mut WriteTables<'_>) -> Result<(), Fault>,
     ) -> Outcome {
-        let (begun, recent) = match self.begin_commit() {
+        let (snapshot, recent, _) = match self.begin() {
             Ok(begun) => begun,
             Err(error) => return Outcome::Refused(error),
         };
         let number = recent.last() + 1;
         let mut group = Group::new();
-        let done = begun.and_then(|txn| {
-            unpanicked(|| {
-                let rows = ReadTables::new(txn?, recent.clone(), number);
-                work(&mut WriteTables::new(rows, &mut group))
-            })
+        let done = unpanicked(|| {
+            let rows = ReadTables::new(snapshot, recent.clone(), number);
+            work(&mut WriteTables::new(rows, &mut group))
         });
         let error = match done {
             Ok(Ok(())) if group.is_empty() => return Outcome::Committed,
@@ -219,7 +212,7 @@ impl Vault {
                 .put_all(group.rows(), number)
                 .expect("invariant: a group reads what it wrote");
             if !log.fits(&group) {
-                // Larger than a half. No reader sees any recent row, so the database may show the commit to them by itself.
+                // Larger than a half: it goes into the database with all before it.
                 return match self.fold_all(&mut log, &recent, number, None) {
                     Ok(()) => Outcome::Committed,
                     Err(error) => {
@@ -242,21 +235,21 @@ impl Vault {
         }
     }
 
-    /// Makes room for a group in the half it can go into, or, when it is larger than that, has the database take all that came before.
+    /// Makes room for a group that fits a half; after it, whatever the group, no fold runs that did not just begin.
     fn make_room(self: &Arc<Self>, log: &mut Log, group: &Group) -> Result<(), StoreError> {
         let start = Instant::now();
         let folded = self.fold.wait();
         self.waited(start);
         folded?;
+        if !log.holds(group) {
+            return Ok(());
+        }
         let recent = self.recent();
-        if recent.older().is_some() || !log.holds(group) {
-            // Here too when a fold failed before.
+        if recent.older().is_some() {
+            // Its fold failed before.
             return self.fold_all(log, &recent, recent.last(), None);
         }
-        {
-            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-            state.recent = recent.frozen();
-        }
+        self.state_mut().recent = recent.frozen();
         log.turn();
         self.fold_behind();
         Ok(())
@@ -269,19 +262,23 @@ impl Vault {
         };
         let vault = Arc::clone(self);
         self.fold.begin(move || {
-            let folded = vault.take_over([&*older].into_iter(), older.last(), None);
-            if let Err(error) = &folded {
-                tracing::error!(%error, "store could not move rows out of its log");
-                Counters::add(&vault.counters.failures, 1);
-                return folded;
+            let number = older.last();
+            match vault.take_over([&*older].into_iter(), number, None) {
+                Ok(snapshot) => {
+                    let gone = {
+                        let mut state = vault.state_mut();
+                        (state.show(snapshot), state.recent.take_older())
+                    };
+                    // Freed here, where nobody waits for it.
+                    drop((gone, older));
+                    Ok(())
+                }
+                Err(error) => {
+                    tracing::error!(%error, "store could not move rows out of its log");
+                    Counters::add(&vault.counters.failures, 1);
+                    Err(error)
+                }
             }
-            let gone = {
-                let mut state = vault.state.write().unwrap_or_else(PoisonError::into_inner);
-                state.recent.take_older()
-            };
-            // Freed here, where nobody waits for it.
-            drop((gone, older));
-            folded
         });
     }
 
@@ -294,30 +291,36 @@ impl Vault {
         mark: Option<LogMark>,
     ) -> Result<(), StoreError> {
         let start = Instant::now();
-        let folded = self.take_over(recent.layers(), number, mark);
+        let taken = self.take_over(recent.layers(), number, mark);
         self.waited(start);
-        folded?;
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let snapshot = taken?;
+        let mut state = self.state_mut();
+        state.show(snapshot);
         state.recent = Recent::new(number);
         log.rewind();
         Ok(())
     }
 
-    /// Has the database take layers whose last commit is `number`. While it does, nobody waits to write the state, so readers come in.
+    /// Has the database take layers whose last commit is `number`, and answers a snapshot that holds them.
+    ///
+    /// While it does, nobody waits to write the state, so readers come in.
     fn take_over<'a>(
         &self,
         layers: impl Iterator<Item = &'a Layer>,
         number: u64,
         mark: Option<LogMark>,
-    ) -> Result<(), StoreError> {
-        let folded = {
+    ) -> Result<Arc<ReadTransaction>, StoreError> {
+        let taken = {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-            let database = state.database.as_ref().map_err(Clone::clone)?;
-            unpanicked(|| database::fold(database, layers, number, mark))
+            let open = state.open.as_ref().map_err(Clone::clone)?;
+            unpanicked(|| {
+                database::fold(&open.database, layers, number, mark)?;
+                snapshot(&open.database)
+            })
         };
         Counters::add(&self.counters.folds, 1);
-        match folded {
-            Ok(Ok(())) => Ok(()),
+        match taken {
+            Ok(Ok(snapshot)) => Ok(snapshot),
             Ok(Err(fault)) => Err(self.say(fault)),
             Err(reason) => Err(self.damaged(&reason)),
         }
@@ -337,6 +340,10 @@ impl Vault {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn recent(&self) -> Recent {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         state.recent.clone()
@@ -351,19 +358,21 @@ impl Vault {
     pub(super) fn reopen(&self) -> Result<(), StoreError> {
         self.fold.end();
         let mut log = self.log();
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state_mut();
         let away = StoreError::Unavailable("store is being opened".into());
-        if let Ok(database) = std::mem::replace(&mut state.database, Err(away)) {
-            close(database);
+        if let Ok(open) = std::mem::replace(&mut state.open, Err(away)) {
+            close(open);
         }
         let opened = self.medium.open().and_then(|database| {
             log.settle()
                 .map_err(|error| OpenError::io(log.file(), error))?;
-            let marks = checked(self.file(), || database::marks(&database))?;
-            Ok((database, marks.commit))
+            checked(self.file(), || {
+                let marks = database::marks(&database)?;
+                Ok((Open::new(database)?, marks.commit))
+            })
         });
         match opened {
-            Ok((database, commit)) => {
+            Ok((open, commit)) => {
                 if commit >= state.recent.last() {
                     // It holds all, perhaps also a commit that was larger than a half of the log.
                     state.recent = Recent::new(commit);
@@ -376,13 +385,13 @@ impl Vault {
                     // A fold that failed holds all the same.
                     drop(state.recent.take_older());
                 }
-                state.database = Ok(database);
+                state.open = Ok(open);
                 self.generation.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             }
             Err(error) => {
                 let error = error.to_store();
-                state.database = Err(error.clone());
+                state.open = Err(error.clone());
                 Err(error)
             }
         }
@@ -407,10 +416,10 @@ impl Vault {
                 tracing::warn!(%error, "store keeps its last commits in its log");
             }
         }
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state_mut();
         let away = StoreError::Unavailable("store is closed".into());
-        if let Ok(database) = std::mem::replace(&mut state.database, Err(away)) {
-            close(database);
+        if let Ok(open) = std::mem::replace(&mut state.open, Err(away)) {
+            close(open);
         }
         self.medium.release();
     }
@@ -440,7 +449,22 @@ pub(super) fn unpanicked<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-fn close(database: Database) {
+impl State {
+    /// Shows another snapshot to readers; answers the one before.
+    fn show(&mut self, snapshot: Arc<ReadTransaction>) -> Option<Arc<ReadTransaction>> {
+        let open = self.open.as_mut().ok()?;
+        Some(std::mem::replace(&mut open.snapshot, snapshot))
+    }
+}
+
+fn snapshot(database: &Database) -> Result<Arc<ReadTransaction>, Fault> {
+    let txn = database.begin_read();
+    txn.map(Arc::new)
+        .map_err(|error| Fault::Engine(error.into()))
+}
+
+fn close(Open { database, snapshot }: Open) {
+    drop(snapshot);
     match unpanicked(|| database.close()) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "store did not close cleanly"),
