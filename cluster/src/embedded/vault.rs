@@ -377,13 +377,6 @@ impl Vault {
                     // It holds all, perhaps also a commit that was larger than a half of the log.
                     state.recent = Recent::new(commit);
                     log.rewind();
-                } else if state
-                    .recent
-                    .older()
-                    .is_some_and(|older| commit >= older.last())
-                {
-                    // A fold that failed holds all the same.
-                    drop(state.recent.take_older());
                 }
                 state.open = Ok(open);
                 self.generation.fetch_add(1, Ordering::Relaxed);
