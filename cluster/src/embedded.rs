@@ -14,11 +14,14 @@
 //!
 //! Deliberately absent: caches (redb has one; the room's recent ring is the actors'), compaction, deletion by age.
 
+mod chain;
 mod database;
 mod error;
+mod fold;
 mod group;
 mod job;
 mod key;
+mod layer;
 mod log;
 mod medium;
 mod part;
@@ -26,6 +29,7 @@ mod readers;
 mod recent;
 mod rooms;
 mod row;
+mod start;
 mod stats;
 mod table;
 mod timeline;
@@ -112,8 +116,8 @@ impl EmbeddedStore {
     }
 
     fn start(medium: Medium) -> Result<Arc<Self>, OpenError> {
-        let vault = Arc::new(Vault::open(medium)?);
         let counters = Arc::new(Counters::default());
+        let vault = Arc::new(Vault::open(medium, Arc::clone(&counters))?);
         let writer = Writer::start(Arc::clone(&vault), Arc::clone(&counters))
             .map_err(|error| OpenError::io(vault.file(), error))?;
         let readers = Readers::start().map_err(|error| OpenError::io(vault.file(), error))?;

@@ -51,6 +51,8 @@ struct State {
     power: bool,
     /// Calls until the power goes.
     calls_left: Option<u64>,
+    /// Calls until one fails.
+    sound_left: Option<u64>,
     full: Option<Full>,
     /// What has room on the disk.
     written: usize,
@@ -87,6 +89,7 @@ impl SimDisk {
             sync,
             power: true,
             calls_left: None,
+            sound_left: None,
             full: None,
             written: 0,
             stalled: false,
@@ -110,6 +113,21 @@ impl SimDisk {
     /// Cuts the power at the given number of changing calls from now.
     pub(crate) fn cut_after(&self, calls: u64) {
         self.with(|state| state.calls_left = Some(calls));
+    }
+
+    /// Makes one call fail, after the given number of changing calls from now; those after it succeed.
+    pub(crate) fn fail_after(&self, calls: u64) {
+        self.with(|state| state.sound_left = Some(calls));
+    }
+
+    /// Tells whether the call that was to fail is still to come.
+    pub(crate) fn is_to_fail(&self) -> bool {
+        self.with(|state| state.sound_left.is_some())
+    }
+
+    /// Copies what can be read.
+    pub(crate) fn image(&self) -> Vec<u8> {
+        self.with(|state| state.live.clone())
     }
 
     /// Brings the power back; what was not synced is lost, or not, at random.
@@ -140,6 +158,7 @@ impl SimDisk {
             state.live = image;
             state.power = true;
             state.calls_left = None;
+            state.sound_left = None;
         });
     }
 
@@ -157,6 +176,7 @@ impl SimDisk {
             sync: state.sync,
             power: true,
             calls_left: None,
+            sound_left: None,
             full: None,
             written: state.written,
             stalled: false,
@@ -185,7 +205,15 @@ impl SimDisk {
                 None => state.power = false,
             }
         }
-        powered(state)
+        let mut state = powered(state)?;
+        state.sound_left = match state.sound_left.map(|left| left.checked_sub(1)) {
+            Some(None) => {
+                state.sound_left = None;
+                return Err(io::Error::other("input/output error"));
+            }
+            left => left.flatten(),
+        };
+        Ok(state)
     }
 }
 

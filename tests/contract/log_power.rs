@@ -24,21 +24,24 @@ use crate::{
 const ROOMS: usize = 4;
 const ROUNDS: u64 = 5;
 const SEEDS: u64 = 30;
-/// So small that the database takes rows every few commits.
+/// So small that a half is full, and the database takes it, every few commits.
 const LOG: usize = 48 << 10;
 
 /// The power of two disks.
 struct Power {
     calls_left: Mutex<Option<u64>>,
+    /// The disk whose calls count; both when there is none.
+    counted: Option<usize>,
     disks: [SimDisk; 2],
 }
 
 impl Power {
-    fn new(dice: &mut Dice, sync: Sync) -> Arc<Self> {
+    fn new(dice: &mut Dice, sync: Sync, counted: Option<usize>) -> Arc<Self> {
         let mut disk = || SimDisk::new(dice.roll(), sync);
         Arc::new(Self {
             disks: [disk(), disk()],
             calls_left: Mutex::new(None),
+            counted,
         })
     }
 
@@ -53,12 +56,18 @@ impl Power {
         }
     }
 
-    /// Counts a changing call; the last takes the power from both.
-    fn count(&self) {
+    /// Counts a changing call of a disk; the last takes the power from both.
+    fn count(&self, disk: usize) {
+        if self.counted.is_some_and(|counted| counted != disk) {
+            return;
+        }
         let mut left = self.calls_left.lock().unwrap();
         match left.map(|left| left.checked_sub(1)) {
             Some(Some(fewer)) => *left = Some(fewer),
-            Some(None) => self.disks.iter().for_each(|disk| disk.cut_after(0)),
+            Some(None) => {
+                *left = None;
+                self.disks.iter().for_each(|disk| disk.cut_after(0));
+            }
             None => {}
         }
     }
@@ -69,6 +78,7 @@ impl Power {
             move || {
                 Ok(Cable {
                     disk: power.disks[disk].clone(),
+                    number: disk,
                     power: Arc::clone(&power),
                 })
             }
@@ -80,6 +90,7 @@ impl Power {
 /// A disk on the common power.
 struct Cable {
     disk: SimDisk,
+    number: usize,
     power: Arc<Power>,
 }
 
@@ -99,17 +110,17 @@ impl StorageBackend for Cable {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.power.count();
+        self.power.count(self.number);
         self.disk.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.power.count();
+        self.power.count(self.number);
         self.disk.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.power.count();
+        self.power.count(self.number);
         self.disk.write(offset, data)
     }
 }
@@ -188,7 +199,7 @@ struct Counts {
 
 async fn run(seed: u64, sync: Sync) -> Result<Counts, String> {
     let mut dice = Dice(seed);
-    let power = Power::new(&mut dice, sync);
+    let power = Power::new(&mut dice, sync, None);
     let mut rooms: BTreeMap<RoomId, Sent> = (0..ROOMS).map(|_| (room(), Sent::default())).collect();
     let mut counts = Counts::default();
     for round in 0..ROUNDS {
@@ -240,6 +251,75 @@ async fn nothing_acknowledged_is_lost_on_two_disks() {
     println!("power cuts on two disks: {total:?}, lost 0, holes 0");
     assert!(total.acked > 5000, "the test did little: {total:?}");
     assert!(total.cuts_at_start > 10, "the test did little: {total:?}");
+}
+
+/// Appends events one by one; answers how many were acknowledged before one was not.
+async fn append(store: &EmbeddedStore, id: RoomId, head: u64, until: u64) -> u64 {
+    for head in head..until {
+        let given = vec![event(head + 1, &"x".repeat(7000))];
+        match store.append(id, Seq::new(head), given).await {
+            Ok(Append::Appended) => {}
+            Ok(Append::Conflict { .. }) => unreachable!("one writer"),
+            Ok(Append::Unknown) | Err(_) => return head,
+        }
+    }
+    until
+}
+
+/// The power goes at the `calls`-th call of one disk while halves change and are folded; answers whether it went before the end.
+async fn cut_at(disk: usize, calls: u64, seed: u64) -> Result<bool, String> {
+    const EVENTS: u64 = 14;
+    let mut dice = Dice(seed);
+    let power = Power::new(&mut dice, Sync::Honest, Some(disk));
+    let id = room();
+    let store = told(power.open())?;
+    power.cut_after(calls);
+    let acked = append(&store, id, 0, EVENTS).await;
+    store.close();
+    let cut = power.calls_left.lock().unwrap().is_none() || acked < EVENTS;
+    power.restore();
+    // Twice: what the first start showed and went on from, the next must find too.
+    let mut shown = acked;
+    for more in [EVENTS, 2 * EVENTS] {
+        let store = told(power.open())?;
+        let stored = whole(&*store, id).await?;
+        let stored_count = stored.len() as u64;
+        promise!(
+            stored_count == shown || (more == EVENTS && stored_count == shown + 1),
+            "T-3: {stored_count} events are there of {shown}"
+        );
+        let right = stored
+            .iter()
+            .zip(1..)
+            .all(|(event, seq)| event.seq.get() == seq);
+        promise!(right, "T-3: a hole");
+        shown = append(&store, id, stored_count, stored_count + more).await;
+        promise!(shown == stored_count + more, "the store takes nothing");
+        // Only what the disks hold counts, not what the store does at its end.
+        power.disks.iter().for_each(|disk| disk.cut_after(0));
+        store.close();
+        power.restore();
+    }
+    Ok(cut)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_power_may_go_at_any_call_of_either_disk_while_halves_change() {
+    for disk in [0, 1] {
+        let mut calls = 0;
+        while {
+            let mut cut = false;
+            for seed in 1..4 {
+                let went = cut_at(disk, calls, 1000 * calls + seed).await;
+                cut |= went.unwrap_or_else(|why| panic!("disk {disk} call {calls} {seed}: {why}"));
+            }
+            cut
+        } {
+            calls += 1;
+        }
+        println!("the power went at each of {calls} calls of disk {disk}");
+        assert!(calls > 25, "{calls}: the test did little");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

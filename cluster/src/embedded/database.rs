@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     error::Fault,
     group::ID_BYTES,
+    layer::Layer,
     recent::Recent,
     row,
     table::{ReadTables, Table},
@@ -52,7 +53,7 @@ pub(super) fn marks(database: &Database) -> Result<Marks, Fault> {
     let txn = database
         .begin_read()
         .map_err(|error| Fault::Engine(error.into()))?;
-    let mut tables = ReadTables::new(txn, Arc::new(Recent::new(0)), 0);
+    let mut tables = ReadTables::new(Arc::new(txn), Recent::new(0), 0);
     let commit = row::load(&mut tables, Table::Meta, COMMIT_KEY)?;
     let log = row::load(&mut tables, Table::Meta, LOG_KEY)?;
     Ok(Marks {
@@ -68,22 +69,33 @@ pub(super) fn mark(database: &Database, log: LogMark) -> Result<(), Fault> {
     commit(txn)
 }
 
-/// Takes over the rows of all commits up to `number`, and the mark if there is one, in one durable transaction.
+/// Takes over the rows of layers, whose commits follow each other up to `number`, and the mark if there is one, in one durable transaction.
 ///
 /// An error from here does not say that nothing was taken.
-pub(super) fn fold(
+pub(super) fn fold<'a>(
     database: &Database,
-    recent: &Recent,
+    layers: impl Iterator<Item = &'a Layer>,
     number: u64,
     log: Option<LogMark>,
 ) -> Result<(), Fault> {
     let txn = begin(database)?;
+    for layer in layers {
+        take(&txn, layer, number)?;
+    }
+    set(&txn, COMMIT_KEY, &number)?;
+    if let Some(log) = log {
+        set(&txn, LOG_KEY, &log)?;
+    }
+    commit(txn)
+}
+
+fn take(txn: &WriteTransaction, layer: &Layer, number: u64) -> Result<(), Fault> {
     for table in Table::ALL {
-        if recent.is_empty(*table) {
+        if layer.is_empty(*table) {
             continue;
         }
         let mut rows = txn.open_table(table.definition())?;
-        recent.each(*table, number, |key, row| -> Result<(), Fault> {
+        layer.each(*table, number, |key, row| -> Result<(), Fault> {
             match row {
                 Some(row) => rows.insert(key, row)?,
                 None => rows.remove(key)?,
@@ -91,11 +103,7 @@ pub(super) fn fold(
             Ok(())
         })?;
     }
-    set(&txn, COMMIT_KEY, &number)?;
-    if let Some(log) = log {
-        set(&txn, LOG_KEY, &log)?;
-    }
-    commit(txn)
+    Ok(())
 }
 
 fn begin(database: &Database) -> Result<WriteTransaction, Fault> {

@@ -2,19 +2,24 @@
 //!
 //! Owns the order of groups in the file, and which of them hold after a crash.
 //!
-//! Shape: one sector with the log's id, then groups from the beginning on, each under the number after the last. When the next has no
-//! room, what they hold goes into the database, and the next is written at the beginning again.
+//! Shape: one sector with the log's id, then two halves of whole sectors, then what is left over. Groups are written from the beginning of a
+//! half on, each under the number after the last. When the next has no room it goes to the beginning of the other half, and the database
+//! takes what this one holds.
 //!
 //! Invariants:
 //! - O-1: the file has its length, and has been written from end to end, before it is used: a group moves no end of file and takes no
 //!   room, so that a sync writes the group alone.
-//! - O-2: groups the database does not hold follow each other from the first on. One that is missing while a later one is there is damage:
-//!   a group is written only after the one before it is durable. At the end of the file's groups half a group is one that nobody heard of.
+//! - O-2: groups the database does not hold follow each other from the beginning of one half on, then of the other. One that is missing
+//!   while a later one is there is damage (C-2). At the end of them half a group is one that nobody heard of.
 //! - O-3: after a group failed, nothing is written and nothing read until its place is known to hold no group.
-//! - O-4: what a start finds is synced before anybody sees it: a process may have ended between a write and its sync.
+//! - O-4: what a start finds is synced before anybody sees it: a process may have ended between a write and its sync. Only the last group
+//!   can be in question, whichever half it is in.
+//!
+//! A log of the former form has one region in place of two halves; it is read, and never written.
 
 use std::{
     io,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -22,27 +27,58 @@ use redb::StorageBackend;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
+    chain::{self, Gap, Place, Run},
     error::OpenError,
-    group::{self, Group, ID_BYTES, SECTOR},
+    group::{Group, ID_BYTES, SECTOR},
 };
 
-const MAGIC: [u8; 8] = *b"parlorlg";
+const MAGIC: [u8; 8] = *b"parlorl2";
+const MAGIC_FORMER: [u8; 8] = *b"parlorlg";
 const SIZE_AT: usize = MAGIC.len() + ID_BYTES;
 const SUM_AT: usize = SIZE_AT + 8;
 
-/// Takes the number and the rows of a group; answers what is wrong with them.
-pub(super) type Replay<'a> = &'a mut dyn FnMut(u64, &[u8]) -> Result<(), &'static str>;
+/// What a start finds in a log, in order.
+pub(super) enum Replayed<'a> {
+    /// A group that the database does not hold.
+    Group {
+        /// Which commit it is.
+        number: u64,
+        /// Its changes.
+        rows: &'a [u8],
+    },
+    /// What follows is in the other half.
+    Turn,
+}
+
+/// Takes what a start finds; answers what is wrong with it.
+pub(super) type Replay<'a> = &'a mut dyn FnMut(Replayed<'_>) -> Result<(), &'static str>;
 
 /// The open log.
 pub(super) struct Log {
     file: PathBuf,
     backend: Box<dyn StorageBackend>,
     id: [u8; ID_BYTES],
-    size: usize,
+    halves: [Range<usize>; 2],
+    /// Which of them groups go into.
+    half: usize,
     /// Where the next group goes.
     end: usize,
     /// Set from a failed write until the place of the group is known to be empty.
     doubt: bool,
+}
+
+/// What the first sector of a log says.
+#[derive(PartialEq, Eq)]
+struct First {
+    form: Form,
+    id: [u8; ID_BYTES],
+    size: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Halves,
+    Former,
 }
 
 impl Log {
@@ -55,7 +91,8 @@ impl Log {
     ) -> io::Result<Self> {
         let mut old = [0; SECTOR];
         let whole = backend.len()? == size as u64;
-        if !whole || backend.read(0, &mut old).is_err() || read_first(&old).is_none() {
+        let sound = |old| read_first(old).is_some_and(|first| first.form == Form::Halves);
+        if !whole || backend.read(0, &mut old).is_err() || !sound(&old) {
             // The id comes last: a file with one has been written from end to end.
             static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
             backend.set_len(size as u64)?;
@@ -66,75 +103,75 @@ impl Log {
         }
         backend.write(0, &first_sector(&id, size))?;
         backend.sync_data()?;
-        Ok(Self {
+        Ok(Self::new(file, backend, id, halves(size)))
+    }
+
+    fn new(
+        file: &Path,
+        backend: Box<dyn StorageBackend>,
+        id: [u8; ID_BYTES],
+        halves: [Range<usize>; 2],
+    ) -> Self {
+        Self {
             file: file.to_owned(),
             backend,
             id,
-            size,
-            end: SECTOR,
+            end: halves[0].start,
+            half: 0,
+            halves,
             doubt: false,
-        })
+        }
     }
 
-    /// Opens the log with this id, calling `replay` for each group after commit `done`.
+    /// Opens the log with this id, calling `replay` for what follows commit `done`; none when it has the former form.
+    ///
+    /// It goes on where what follows ends. When nothing does, the database holds all, and it begins again.
     pub(super) fn resume(
         file: &Path,
         backend: Box<dyn StorageBackend>,
         id: [u8; ID_BYTES],
         done: u64,
         replay: Replay<'_>,
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Option<Self>, OpenError> {
         let failed = |error| OpenError::io(file, error);
         let damaged = |why: String| OpenError::damaged(file, why);
         let size = usize::try_from(backend.len().map_err(failed)?).unwrap_or(0);
         let mut bytes = vec![0; size];
         backend.read(0, &mut bytes).map_err(failed)?;
-        if bytes.first_chunk().and_then(read_first) != Some((id, size as u64)) {
+        let first = bytes.first_chunk().and_then(read_first);
+        let Some(First { form, .. }) =
+            first.filter(|first| first.id == id && first.size == size as u64)
+        else {
             let why = "not the whole log that the database was last used with";
             return Err(damaged(why.into()));
+        };
+        let former = SECTOR..size;
+        let halves = halves(size);
+        let regions = match form {
+            Form::Halves => &halves[..],
+            Form::Former => std::slice::from_ref(&former),
+        };
+        let chain = chain::follow(&id, &bytes, regions, done)
+            .map_err(|Gap { missing, later }| {
+                format!("group {missing} is damaged, though group {later} is there")
+            })
+            .and_then(|chain| replay_all(&chain, replay).map(|()| chain))
+            .map_err(damaged)?;
+        if form == Form::Former {
+            return Ok(None);
         }
-        let (mut end, mut last, mut newest) = (SECTOR, None, None);
-        while let Some(found) = group::find(&id, bytes.get(end..).unwrap_or_default()) {
-            let in_order = match last {
-                None => found.number <= done + 1,
-                Some(last) => found.number == last + 1,
-            };
-            if !in_order {
-                break;
-            }
-            if found.number > done {
-                let replayed = replay(found.number, found.rows);
-                replayed.map_err(|why| damaged(format!("group {}: {why}", found.number)))?;
-                newest = Some(end..end + found.length);
-            }
-            last = Some(found.number);
-            end += found.length;
+        let mut log = Self::new(file, backend, id, halves);
+        if let Some(run) = chain.last()
+            && let Some(newest) = run.groups.last()
+        {
+            (log.half, log.end) = (run.region, newest.end());
+            // Written again: a sync that failed before need not have been told of it now.
+            let newest = newest.at..newest.end();
+            let (at, bytes) = (newest.start as u64, &bytes[newest]);
+            log.backend.write(at, bytes).map_err(failed)?;
         }
-        let last = last.unwrap_or(done).max(done);
-        if let Some(later) = later(&id, &bytes, end, last) {
-            let why = format!(
-                "group {} is damaged, though group {later} is there",
-                last + 1
-            );
-            return Err(damaged(why));
-        }
-        match newest {
-            Some(place) => {
-                // Written again: a sync that failed before need not have been told of it now.
-                let (at, bytes) = (place.start as u64, &bytes[place]);
-                backend.write(at, bytes).map_err(failed)?;
-            }
-            None => end = SECTOR,
-        }
-        backend.sync_data().map_err(failed)?;
-        Ok(Self {
-            file: file.to_owned(),
-            backend,
-            id,
-            size,
-            end,
-            doubt: false,
-        })
+        log.backend.sync_data().map_err(failed)?;
+        Ok(Some(log))
     }
 
     /// Returns the file, for errors.
@@ -142,9 +179,14 @@ impl Log {
         &self.file
     }
 
-    /// Tells whether a group has room.
+    /// Tells whether a group has room where groups go now.
     pub(super) const fn fits(&self, group: &Group) -> bool {
-        group.length() <= self.size - self.end
+        group.length() <= self.halves[self.half].end - self.end
+    }
+
+    /// Tells whether a half without groups has room for one.
+    pub(super) const fn holds(&self, group: &Group) -> bool {
+        group.length() <= self.halves[0].end - self.halves[0].start
     }
 
     /// Writes a group that fits, and syncs it.
@@ -169,9 +211,15 @@ impl Log {
         Ok(())
     }
 
-    /// Begins again, after the database has taken every group.
+    /// Goes on in the other half, after the database has taken every group in it.
+    pub(super) const fn turn(&mut self) {
+        self.half = 1 - self.half;
+        self.rewind();
+    }
+
+    /// Begins the half again, after the database has taken every group.
     pub(super) const fn rewind(&mut self) {
-        self.end = SECTOR;
+        self.end = self.halves[self.half].start;
     }
 
     /// Tells whether it holds nothing that failed halfway.
@@ -180,13 +228,25 @@ impl Log {
     }
 }
 
-/// Finds a group after the last that follows.
-fn later(id: &[u8; ID_BYTES], bytes: &[u8], end: usize, last: u64) -> Option<u64> {
-    (end..bytes.len())
-        .step_by(SECTOR)
-        .filter_map(|at| group::find(id, &bytes[at..]))
-        .map(|found| found.number)
-        .find(|number| *number > last)
+/// Divides what is behind the first sector.
+const fn halves(size: usize) -> [Range<usize>; 2] {
+    let half = size.saturating_sub(SECTOR) / 2 / SECTOR * SECTOR;
+    let middle = SECTOR + half;
+    [SECTOR..middle, middle..middle + half]
+}
+
+fn replay_all(chain: &[Run<'_>], replay: Replay<'_>) -> Result<(), String> {
+    for (run, place) in chain.iter().zip(0..) {
+        if place > 0 {
+            replay(Replayed::Turn)?;
+        }
+        for Place { group, .. } in &run.groups {
+            let (number, rows) = (group.number, group.rows);
+            replay(Replayed::Group { number, rows })
+                .map_err(|why| format!("group {number}: {why}"))?;
+        }
+    }
+    Ok(())
 }
 
 fn first_sector(id: &[u8; ID_BYTES], size: usize) -> [u8; SECTOR] {
@@ -199,11 +259,19 @@ fn first_sector(id: &[u8; ID_BYTES], size: usize) -> [u8; SECTOR] {
     first
 }
 
-/// Reads a log's id and size.
-fn read_first(first: &[u8; SECTOR]) -> Option<([u8; ID_BYTES], u64)> {
+fn read_first(first: &[u8; SECTOR]) -> Option<First> {
+    let form = match *first.first_chunk()? {
+        MAGIC => Form::Halves,
+        MAGIC_FORMER => Form::Former,
+        _ => return None,
+    };
     let sum = u64::from_le_bytes(*first[SUM_AT..].first_chunk()?);
-    let sound = first[..MAGIC.len()] == MAGIC && xxh3_64(&first[..SUM_AT]) == sum;
+    let sound = xxh3_64(&first[..SUM_AT]) == sum;
     let id = first[MAGIC.len()..].first_chunk().filter(|_| sound)?;
     let size = u64::from_le_bytes(*first[SIZE_AT..].first_chunk()?);
-    Some((*id, size))
+    Some(First {
+        form,
+        id: *id,
+        size,
+    })
 }

@@ -1,97 +1,89 @@
-//! The recent rows: what the log holds and the database does not yet, in memory.
+//! The recent rows: what the log holds and the database does not yet, a layer for each half of the log that is in use.
 //!
-//! Owns the rows under the number of the commit that wrote them. Its bound is the log's size.
+//! Owns which layer commits write into, and what a reader sees of two. Its bound is the log's size.
 //!
 //! Invariants:
-//! - N-1: a view of a number sees what commits up to it wrote, and nothing later; rows of a commit that is not durable have a number
-//!   that no reader has.
-//! - N-2: where there is a row, or the mark of one that was removed, it stands before the database's.
+//! - N-3: commits write into the newer layer. The older one never changes: the database takes it over meanwhile, and contends with nobody.
+//! - N-4: commits of the older layer come before those of the newer one, so that a slot of the newer hides the older's.
 
-use std::{
-    collections::BTreeMap,
-    ops::Bound,
-    sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{cmp::Ordering, ops::Bound, sync::Arc};
 
 use super::{
-    group::{self, Group},
+    group::Group,
+    layer::{Layer, Slot},
     table::{Order, Table},
 };
 
-/// A row, or that there is none any more.
-pub(super) type Slot = Option<Arc<[u8]>>;
-
-/// The slots of a key, by rising number of the commit.
-type Slots = Vec<(u64, Slot)>;
-type Tables = [BTreeMap<Vec<u8>, Slots>; Table::ALL.len()];
-
-/// Rows that are not in the database yet.
+/// Rows that are not in the database yet; a clone is another handle of the same.
+#[derive(Clone)]
 pub(super) struct Recent {
-    /// The last commit that readers may see.
-    last: AtomicU64,
-    tables: RwLock<Tables>,
+    newer: Arc<Layer>,
+    /// What the database is taking over.
+    older: Option<Arc<Layer>>,
 }
 
 impl Recent {
     /// Begins without rows, after commit `last`.
     pub(super) fn new(last: u64) -> Self {
         Self {
-            last: AtomicU64::new(last),
-            tables: RwLock::new(Tables::default()),
+            newer: Arc::new(Layer::new(last)),
+            older: None,
         }
+    }
+
+    /// Freezes what is there as the older layer, and begins a newer one over it.
+    pub(super) fn frozen(self) -> Self {
+        debug_assert!(self.older.is_none(), "V-4");
+        Self {
+            newer: Arc::new(Layer::new(self.last())),
+            older: Some(self.newer),
+        }
+    }
+
+    /// Returns the layer that the database is to take over.
+    pub(super) const fn older(&self) -> Option<&Arc<Layer>> {
+        self.older.as_ref()
+    }
+
+    /// Lets the older layer go, after the database has taken it over; whoever drops the answer frees it.
+    pub(super) const fn take_older(&mut self) -> Option<Arc<Layer>> {
+        self.older.take()
+    }
+
+    /// Returns the layers in the order of their commits.
+    pub(super) fn layers(&self) -> impl Iterator<Item = &Layer> {
+        self.older.iter().chain([&self.newer]).map(|layer| &**layer)
     }
 
     /// Returns the last commit that readers may see.
     pub(super) fn last(&self) -> u64 {
-        self.last.load(Ordering::Acquire)
+        self.newer.last()
     }
 
     /// Shows commit `number` to readers.
     pub(super) fn publish(&self, number: u64) {
-        self.last.store(number, Ordering::Release);
+        self.newer.publish(number);
     }
 
     /// Writes a slot as part of commit `number`.
     pub(super) fn put(&self, table: Table, key: &[u8], row: Option<&[u8]>, number: u64) {
-        let slot = row.map(Arc::from);
-        let mut tables = self.write();
-        let rows = &mut tables[table as usize];
-        let Some(slots) = rows.get_mut(key) else {
-            rows.insert(key.to_vec(), vec![(number, slot)]);
-            return;
-        };
-        match slots.last_mut() {
-            Some(last) if last.0 == number => last.1 = slot,
-            _ => slots.push((number, slot)),
-        }
+        self.newer.put(table, key, row, number);
     }
 
     /// Writes all that a group changed, as part of commit `number`.
     pub(super) fn put_all(&self, rows: &[u8], number: u64) -> Result<(), &'static str> {
-        group::each(rows, |table, key, row| self.put(table, key, row, number))
+        self.newer.put_all(rows, number)
     }
 
     /// Forgets what a group changed as part of commit `number`, which nobody has seen.
     pub(super) fn forget(&self, group: &Group, number: u64) {
-        let mut tables = self.write();
-        let forgotten = group::each(group.rows(), |table, key, _| {
-            let rows = &mut tables[table as usize];
-            if let Some(slots) = rows.get_mut(key) {
-                slots.retain(|slot| slot.0 != number);
-                if slots.is_empty() {
-                    rows.remove(key);
-                }
-            }
-        });
-        debug_assert!(forgotten.is_ok(), "a group reads what it wrote");
+        self.newer.forget(group, number);
     }
 
     /// Reads what a view of `number` sees under a key; none when the database is to be asked.
     pub(super) fn get(&self, table: Table, key: &[u8], number: u64) -> Option<Slot> {
-        seen(self.read()[table as usize].get(key)?, number)
+        let newer = self.newer.get(table, key, number);
+        newer.or_else(|| self.older.as_ref()?.get(table, key, number))
     }
 
     /// Finds the first slot of a range that a view of `number` sees.
@@ -102,93 +94,81 @@ impl Recent {
         order: Order,
         number: u64,
     ) -> Option<(Vec<u8>, Slot)> {
-        let tables = self.read();
-        let mut rows = tables[table as usize].range::<[u8], _>(range);
-        loop {
-            let (key, slots) = match order {
-                Order::Rising => rows.next(),
-                Order::Falling => rows.next_back(),
-            }?;
-            if let Some(slot) = seen(slots, number) {
-                return Some((key.clone(), slot));
+        let newer = self.newer.first(table, range, order, number);
+        let Some(older) = &self.older else {
+            return newer;
+        };
+        match (newer, older.first(table, range, order, number)) {
+            (Some(newer), Some(older)) => {
+                let which = match order {
+                    Order::Rising => older.0.cmp(&newer.0),
+                    Order::Falling => newer.0.cmp(&older.0),
+                };
+                // Under one key, the newer.
+                Some(if which == Ordering::Less {
+                    older
+                } else {
+                    newer
+                })
             }
+            (newer, older) => newer.or(older),
         }
     }
-
-    /// Calls `each` for every slot that a view of `number` sees in a table, keys rising, until it fails.
-    pub(super) fn each<E>(
-        &self,
-        table: Table,
-        number: u64,
-        mut each: impl FnMut(&[u8], Option<&[u8]>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.read()[table as usize]
-            .iter()
-            .filter_map(|(key, slots)| Some((key, seen(slots, number)?)))
-            .try_for_each(|(key, slot)| each(key, slot.as_deref()))
-    }
-
-    /// Tells whether a table holds nothing.
-    pub(super) fn is_empty(&self, table: Table) -> bool {
-        self.read()[table as usize].is_empty()
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, Tables> {
-        self.tables.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Tables> {
-        self.tables.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn seen(slots: &Slots, number: u64) -> Option<Slot> {
-    let slot = slots.iter().rev().find(|slot| slot.0 <= number)?;
-    Some(slot.1.clone())
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
-    const ALL: (Bound<&[u8]>, Bound<&[u8]>) = (Bound::Unbounded, Bound::Unbounded);
+    type Ends<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+    const ALL: Ends<'_> = (Bound::Unbounded, Bound::Unbounded);
 
-    fn key(recent: &Recent, order: Order, number: u64) -> Option<(Vec<u8>, Slot)> {
-        recent.first(Table::Users, ALL, order, number)
-    }
-
-    #[test]
-    fn a_view_sees_its_number_and_nothing_later() {
+    /// Rows `a` and `b` in the older layer; `a` gone, `b` another and `c` there in the newer.
+    fn two() -> Recent {
         let recent = Recent::new(4);
         recent.put(Table::Users, b"a", Some(b"1"), 5);
-        recent.put(Table::Users, b"a", Some(b"2"), 6);
+        recent.put(Table::Users, b"b", Some(b"2"), 5);
+        recent.publish(5);
+        let recent = recent.frozen();
+        assert_eq!(recent.last(), 5);
+        recent.put(Table::Users, b"a", None, 6);
         recent.put(Table::Users, b"b", Some(b"3"), 6);
-        recent.put(Table::Users, b"a", None, 7);
-        let get = |number| recent.get(Table::Users, b"a", number);
-        assert_eq!(get(4), None);
-        assert_eq!(get(5), Some(Some(b"1"[..].into())));
-        assert_eq!(get(6), Some(Some(b"2"[..].into())));
-        assert_eq!(get(7), Some(None));
-        assert_eq!(key(&recent, Order::Rising, 4), None);
-        let first = key(&recent, Order::Falling, 5).map(|found| found.0);
-        assert_eq!(first, Some(b"a".to_vec()));
-        assert_eq!(recent.last(), 4);
+        recent.put(Table::Users, b"c", Some(b"4"), 6);
+        recent
     }
 
     #[test]
-    fn a_commit_that_failed_leaves_nothing() {
-        let recent = Recent::new(4);
-        recent.put(Table::Users, b"a", Some(b"1"), 5);
+    fn a_slot_of_the_newer_layer_hides_the_older() {
+        let recent = two();
+        let get = |key: &[u8], number| recent.get(Table::Users, key, number);
+        let row = |row: &[u8]| Some(Some(Arc::from(row)));
+        assert_eq!([get(b"a", 5), get(b"b", 5)], [row(b"1"), row(b"2")], "N-1");
+        assert_eq!(get(b"c", 5), None);
+        assert_eq!(get(b"a", 6), Some(None), "N-2");
+        assert_eq!([get(b"b", 6), get(b"c", 6)], [row(b"3"), row(b"4")], "N-4");
+        let first = |order, number| recent.first(Table::Users, ALL, order, number).unwrap();
+        assert_eq!(first(Order::Rising, 6), (b"a".to_vec(), None));
+        assert_eq!(
+            first(Order::Falling, 5),
+            (b"b".to_vec(), Some(Arc::from(&b"2"[..])))
+        );
+    }
+
+    #[test]
+    fn what_was_frozen_does_not_change() {
+        let mut recent = two();
         let mut group = Group::new();
-        for key in [&b"a"[..], b"b"] {
-            recent.put(Table::Users, key, Some(b"2"), 6);
-            group.push(Table::Users, key, Some(b"2"));
+        for key in [&b"a"[..], b"b", b"c"] {
+            group.push(Table::Users, key, Some(b"9"));
         }
         recent.forget(&group, 6);
         let a = recent.get(Table::Users, b"a", 6);
-        assert_eq!(a, Some(Some(b"1"[..].into())));
-        assert_eq!(recent.get(Table::Users, b"b", 6), None);
-        let last = key(&recent, Order::Falling, 6).map(|found| found.0);
-        assert_eq!(last, Some(b"a".to_vec()));
+        assert_eq!(a, Some(Some(Arc::from(&b"1"[..]))), "N-3");
+        assert_eq!(recent.get(Table::Users, b"c", 6), None);
+        let lasts: Vec<u64> = recent.layers().map(Layer::last).collect();
+        assert_eq!(lasts, [5, 5]);
+        drop(recent.take_older());
+        assert_eq!(recent.first(Table::Users, ALL, Order::Rising, 6), None);
     }
 }

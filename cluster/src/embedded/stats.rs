@@ -11,7 +11,11 @@ pub struct EmbeddedStats {
     pub jobs: u64,
     /// Time spent in them, fsync included, in microseconds.
     pub commit_us: u64,
-    /// Transactions that failed.
+    /// Times the database took rows over from the log.
+    pub folds: u64,
+    /// Time that commits waited for that, in microseconds.
+    pub fold_wait_us: u64,
+    /// Transactions that failed, of either kind.
     pub failures: u64,
     /// Times the database had to be opened again.
     pub reopens: u64,
@@ -26,6 +30,8 @@ pub(super) struct Counters {
     pub(super) commits: AtomicU64,
     pub(super) jobs: AtomicU64,
     pub(super) commit_us: AtomicU64,
+    pub(super) folds: AtomicU64,
+    pub(super) fold_wait_us: AtomicU64,
     pub(super) failures: AtomicU64,
     pub(super) reopens: AtomicU64,
     pub(super) refused: AtomicU64,
@@ -44,6 +50,8 @@ impl Counters {
             commits: get(&self.commits),
             jobs: get(&self.jobs),
             commit_us: get(&self.commit_us),
+            folds: get(&self.folds),
+            fold_wait_us: get(&self.fold_wait_us),
             failures: get(&self.failures),
             reopens: get(&self.reopens),
             refused: get(&self.refused),

@@ -16,7 +16,8 @@ use super::{
     error::Fault,
     group::Group,
     key::{self, KeyRange},
-    recent::{Recent, Slot},
+    layer::Slot,
+    recent::Recent,
 };
 
 pub(super) type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
@@ -119,16 +120,16 @@ type Snapshot = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// The tables as they are after one commit.
 pub(super) struct ReadTables {
-    txn: ReadTransaction,
+    txn: Arc<ReadTransaction>,
     open: BTreeMap<Table, Snapshot>,
-    recent: Arc<Recent>,
+    recent: Recent,
     /// The commit.
     number: u64,
 }
 
 impl ReadTables {
-    /// Makes a view of commit `number`; `txn` was begun before it was known and holds nothing later that `recent` does not.
-    pub(super) fn new(txn: ReadTransaction, recent: Arc<Recent>, number: u64) -> Self {
+    /// Makes a view of commit `number`; `txn` holds nothing later than that.
+    pub(super) fn new(txn: Arc<ReadTransaction>, recent: Recent, number: u64) -> Self {
         Self {
             txn,
             open: BTreeMap::new(),
@@ -167,7 +168,7 @@ impl Rows for ReadTables {
             return Ok(());
         }
         let mut over = Over {
-            recent: Arc::clone(&self.recent),
+            recent: self.recent.clone(),
             number: self.number,
             table,
             left: range.clone(),
@@ -213,7 +214,7 @@ impl Rows for ReadTables {
 
 /// A walk over the recent rows of a range; it holds no lock between two rows.
 struct Over {
-    recent: Arc<Recent>,
+    recent: Recent,
     number: u64,
     table: Table,
     left: KeyRange,
@@ -302,6 +303,9 @@ mod tests {
 
     use super::*;
 
+    /// What the view sees, at most.
+    const SEEN: u64 = 2;
+
     type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
     struct Dice(u64);
@@ -327,12 +331,12 @@ mod tests {
         }
     }
 
-    /// Puts some rows into a database and some changes over them; the model holds what a view of commit 1 sees.
-    fn made(dice: &mut Dice) -> (Database, Arc<Recent>, Model) {
+    /// Puts some rows into a database and some changes over them; the model holds what a view of [`SEEN`] sees.
+    fn made(dice: &mut Dice) -> (Database, Recent, Model) {
         let database = Database::builder()
             .create_with_backend(InMemoryBackend::new())
             .unwrap();
-        let (recent, mut model) = (Recent::new(0), Model::new());
+        let (mut recent, mut model) = (Recent::new(0), Model::new());
         let txn = database.begin_write().unwrap();
         {
             let mut rows = txn.open_table(Table::Users.definition()).unwrap();
@@ -343,21 +347,30 @@ mod tests {
             }
         }
         txn.commit().unwrap();
-        for n in 0..dice.below(12) {
-            let (key, row) = (dice.key(), vec![100 + n]);
-            match dice.below(4) {
-                0 => {
-                    recent.put(Table::Users, &key, None, 1);
-                    model.remove(&key);
-                }
-                1 => recent.put(Table::Users, &key, Some(&row), 2),
-                _ => {
-                    recent.put(Table::Users, &key, Some(&row), 1);
-                    model.insert(key, row);
+        // One layer, or two with a commit in each.
+        let layers = 1 + dice.below(2);
+        for layer in 1..=layers {
+            let number = u64::from(layer);
+            for n in 0..dice.below(12) {
+                let (key, row) = (dice.key(), vec![100 * layer + n]);
+                match dice.below(4) {
+                    0 => {
+                        recent.put(Table::Users, &key, None, number);
+                        model.remove(&key);
+                    }
+                    1 if layer == layers => recent.put(Table::Users, &key, Some(&row), SEEN + 1),
+                    _ => {
+                        recent.put(Table::Users, &key, Some(&row), number);
+                        model.insert(key, row);
+                    }
                 }
             }
+            recent.publish(number);
+            if layer < layers {
+                recent = recent.frozen();
+            }
         }
-        (database, Arc::new(recent), model)
+        (database, recent, model)
     }
 
     #[test]
@@ -365,8 +378,8 @@ mod tests {
         for seed in 1..600 {
             let mut dice = Dice(seed);
             let (database, recent, model) = made(&mut dice);
-            let txn = database.begin_read().unwrap();
-            let mut tables = ReadTables::new(txn, recent, 1);
+            let txn = Arc::new(database.begin_read().unwrap());
+            let mut tables = ReadTables::new(txn, recent, SEEN);
             for (order, range) in [Order::Rising, Order::Falling]
                 .into_iter()
                 .flat_map(|order| [(); 8].map(|()| (order, (dice.bound(), dice.bound()))))

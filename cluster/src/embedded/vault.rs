@@ -2,41 +2,67 @@
 //!
 //! Owns the one handle that readers and the writer share, the recent rows, and the log.
 //!
-//! A commit is one group in the log: written, synced, then shown to readers. When the log has no room for the next, the database takes
-//! what it holds.
+//! A commit is one group in the log: written, synced, then shown to readers. When the half of the log that groups go into has no room for the
+//! next, commits go on in the other half, and a thread has the database take what the full one holds.
+//!
+//! When full (the other half still waits for the database): the commit waits until the database has taken it. A commit larger than a half
+//! waits likewise, and goes into the database by itself.
 //!
 //! Invariants:
-//! - V-1: only the writer's thread replaces the handle or the recent rows; readers that meet the change look again.
+//! - V-1: only the writer's thread replaces the handle or the recent rows, while no fold runs. A fold puts another snapshot in the place of
+//!   the one before and takes the older layer away, at once, and changes nothing else. Readers that meet the change look again.
 //! - V-2: a panic of redb over a file changed from outside is an error, not the end of a thread.
 //! - V-3: commits are numbered without a gap, so that after a failed one it is known whether it holds.
-//! - V-4: recent rows are replaced only after the database holds all of them; the log is written from its beginning only after that.
+//! - V-4: a layer of recent rows is let go only after the database durably holds all of it; its half of the log is written again only
+//!   after that. So the other half is free exactly when there is no older layer.
+//! - V-5: after a fold that failed the database is opened again before the next commit; the fold is tried again when its half is needed.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
-use parlor_schema::port::{Ids as _, StoreError};
+use parlor_schema::port::StoreError;
 use redb::{Database, ReadTransaction, ReadableDatabase as _};
 
 use super::{
     database::{self, LogMark},
     error::{Fault, OpenError, store_error},
-    group::{Group, ID_BYTES},
+    fold::Fold,
+    group::Group,
+    layer::Layer,
     log::Log,
     medium::Medium,
     recent::Recent,
+    start::{checked, start},
+    stats::Counters,
     table::{ReadTables, WriteTables},
 };
-use crate::memory::RandomIds;
 
+/// What readers read and the writer writes over.
 struct State {
-    database: Result<Database, StoreError>,
-    recent: Arc<Recent>,
+    open: Result<Open, StoreError>,
+    recent: Recent,
+}
+
+/// An open database, and what it holds.
+struct Open {
+    database: Database,
+    /// Taken after the last fold, and replaced together with the recent rows: to take one of its own, a reader would wait while a fold
+    /// makes the file longer.
+    snapshot: Arc<ReadTransaction>,
+}
+
+impl Open {
+    fn new(database: Database) -> Result<Self, Fault> {
+        let snapshot = snapshot(&database)?;
+        Ok(Self { database, snapshot })
+    }
 }
 
 /// How a transaction ended.
@@ -55,15 +81,14 @@ pub(super) enum Outcome {
     },
 }
 
-/// A snapshot; an error of redb, or the text of its panic.
-type Begun = Result<Result<ReadTransaction, Fault>, String>;
-
 /// The database behind a handle that can change.
 pub(super) struct Vault {
     medium: Medium,
     state: RwLock<State>,
     /// The writer's thread alone takes it.
     log: Mutex<Log>,
+    fold: Fold,
+    counters: Arc<Counters>,
     /// Rises, under the lock of `state`, each time the database is opened again.
     generation: AtomicU64,
 }
@@ -84,16 +109,19 @@ pub(super) enum ReadError {
 
 impl Vault {
     /// Opens the database, makes the tables that are not there, and reads what the log holds.
-    pub(super) fn open(medium: Medium) -> Result<Self, OpenError> {
+    pub(super) fn open(medium: Medium, counters: Arc<Counters>) -> Result<Self, OpenError> {
         let database = medium.open()?;
         let (log, recent) = start(&medium, &database)?;
+        let open = checked(medium.file(), || Open::new(database))?;
         Ok(Self {
             medium,
             state: RwLock::new(State {
-                database: Ok(database),
-                recent: Arc::new(recent),
+                open: Ok(open),
+                recent,
             }),
             log: Mutex::new(log),
+            fold: Fold::new(),
+            counters,
             generation: AtomicU64::new(0),
         })
     }
@@ -106,7 +134,7 @@ impl Vault {
     /// Tells whether the database is open.
     pub(super) fn is_open(&self) -> bool {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        state.database.is_ok()
+        state.open.is_ok()
     }
 
     /// Tries whether the disk takes `bytes` more.
@@ -122,14 +150,9 @@ impl Vault {
         look: impl Fn(&mut ReadTables) -> Result<T, Fault>,
     ) -> Result<T, ReadError> {
         loop {
-            let (begun, recent, generation) = self.begin().map_err(ReadError::Final)?;
-            // Asked after the snapshot was taken: what the snapshot holds is not later.
+            let (snapshot, recent, generation) = self.begin().map_err(ReadError::Final)?;
             let number = recent.last();
-            let looked = match begun {
-                Ok(Ok(txn)) => unpanicked(|| look(&mut ReadTables::new(txn, recent, number))),
-                Ok(Err(fault)) => Ok(Err(fault)),
-                Err(reason) => Err(reason),
-            };
+            let looked = unpanicked(|| look(&mut ReadTables::new(snapshot, recent, number)));
             let error = match looked {
                 Ok(Ok(found)) => return Ok(found),
                 // Closed under this reader, to be opened again: the lock is held until it is.
@@ -143,34 +166,28 @@ impl Vault {
         }
     }
 
-    /// Takes a snapshot of the database, with the recent rows that belong over it and the generation of both.
-    fn begin(&self) -> Result<(Begun, Arc<Recent>, u64), StoreError> {
+    /// Takes the snapshot of the database with the recent rows that belong over it, and the generation of both.
+    fn begin(&self) -> Result<(Arc<ReadTransaction>, Recent, u64), StoreError> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let generation = self.generation.load(Ordering::Relaxed);
-        let database = state.database.as_ref().map_err(Clone::clone)?;
-        let begun = unpanicked(|| {
-            let txn = database.begin_read();
-            txn.map_err(|error| Fault::Engine(error.into()))
-        });
-        Ok((begun, Arc::clone(&state.recent), generation))
+        let open = state.open.as_ref().map_err(Clone::clone)?;
+        Ok((Arc::clone(&open.snapshot), state.recent.clone(), generation))
     }
 
     /// Runs `work` as one commit and makes it durable.
     pub(super) fn write(
-        &self,
+        self: &Arc<Self>,
         work: impl FnOnce(&mut WriteTables<'_>) -> Result<(), Fault>,
     ) -> Outcome {
-        let (begun, recent) = match self.begin() {
-            Ok((begun, recent, _)) => (begun, recent),
+        let (snapshot, recent, _) = match self.begin() {
+            Ok(begun) => begun,
             Err(error) => return Outcome::Refused(error),
         };
         let number = recent.last() + 1;
         let mut group = Group::new();
-        let done = begun.and_then(|txn| {
-            unpanicked(|| {
-                let rows = ReadTables::new(txn?, Arc::clone(&recent), number);
-                work(&mut WriteTables::new(rows, &mut group))
-            })
+        let done = unpanicked(|| {
+            let rows = ReadTables::new(snapshot, recent.clone(), number);
+            work(&mut WriteTables::new(rows, &mut group))
         });
         let error = match done {
             Ok(Ok(())) if group.is_empty() => return Outcome::Committed,
@@ -183,11 +200,11 @@ impl Vault {
     }
 
     /// Makes a group durable and shows it to readers.
-    fn commit(&self, mut recent: Arc<Recent>, number: u64, mut group: Group) -> Outcome {
+    fn commit(self: &Arc<Self>, mut recent: Recent, number: u64, mut group: Group) -> Outcome {
         let mut log = self.log();
         if !log.fits(&group) {
             recent.forget(&group, number);
-            if let Err(error) = self.fold(&mut log, &recent, number - 1, None) {
+            if let Err(error) = self.make_room(&mut log, &group) {
                 return Outcome::Refused(error);
             }
             recent = self.recent();
@@ -195,8 +212,8 @@ impl Vault {
                 .put_all(group.rows(), number)
                 .expect("invariant: a group reads what it wrote");
             if !log.fits(&group) {
-                // Larger than the log. No reader sees any recent row, so the database may show the commit to them by itself.
-                return match self.fold(&mut log, &recent, number, None) {
+                // Larger than a half: it goes into the database with all before it.
+                return match self.fold_all(&mut log, &recent, number, None) {
                     Ok(()) => Outcome::Committed,
                     Err(error) => {
                         recent.forget(&group, number);
@@ -218,37 +235,118 @@ impl Vault {
         }
     }
 
+    /// Makes room for a group that fits a half; after it, whatever the group, no fold runs that did not just begin.
+    fn make_room(self: &Arc<Self>, log: &mut Log, group: &Group) -> Result<(), StoreError> {
+        let start = Instant::now();
+        let folded = self.fold.wait();
+        self.waited(start);
+        folded?;
+        if !log.holds(group) {
+            return Ok(());
+        }
+        let recent = self.recent();
+        if recent.older().is_some() {
+            // Its fold failed before.
+            return self.fold_all(log, &recent, recent.last(), None);
+        }
+        self.state_mut().recent = recent.frozen();
+        log.turn();
+        self.fold_behind();
+        Ok(())
+    }
+
+    /// Has a thread fold the older layer, if there is one: after the other half was begun, and after a start that found both in use.
+    pub(super) fn fold_behind(self: &Arc<Self>) {
+        let Some(older) = self.recent().older().map(Arc::clone) else {
+            return;
+        };
+        let vault = Arc::clone(self);
+        self.fold.begin(move || {
+            let number = older.last();
+            match vault.take_over([&*older].into_iter(), number, None) {
+                Ok(snapshot) => {
+                    let gone = {
+                        let mut state = vault.state_mut();
+                        (state.show(snapshot), state.recent.take_older())
+                    };
+                    // Freed here, where nobody waits for it.
+                    drop((gone, older));
+                    Ok(())
+                }
+                Err(error) => {
+                    tracing::error!(%error, "store could not move rows out of its log");
+                    Counters::add(&vault.counters.failures, 1);
+                    Err(error)
+                }
+            }
+        });
+    }
+
     /// Has the database take all recent rows up to `number`, with the mark if there is one, and begins without any.
-    fn fold(
+    fn fold_all(
         &self,
         log: &mut Log,
         recent: &Recent,
         number: u64,
         mark: Option<LogMark>,
     ) -> Result<(), StoreError> {
-        let folded = {
-            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-            let database = state.database.as_ref().map_err(Clone::clone)?;
-            unpanicked(|| database::fold(database, recent, number, mark))
-        };
-        match folded {
-            Ok(Ok(())) => {}
-            Ok(Err(fault)) => return Err(self.say(fault)),
-            Err(reason) => return Err(self.damaged(&reason)),
-        }
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.recent = Arc::new(Recent::new(number));
+        let start = Instant::now();
+        let taken = self.take_over(recent.layers(), number, mark);
+        self.waited(start);
+        let snapshot = taken?;
+        let mut state = self.state_mut();
+        state.show(snapshot);
+        state.recent = Recent::new(number);
         log.rewind();
         Ok(())
+    }
+
+    /// Has the database take layers whose last commit is `number`, and answers a snapshot that holds them.
+    ///
+    /// While it does, nobody waits to write the state, so readers come in.
+    fn take_over<'a>(
+        &self,
+        layers: impl Iterator<Item = &'a Layer>,
+        number: u64,
+        mark: Option<LogMark>,
+    ) -> Result<Arc<ReadTransaction>, StoreError> {
+        let taken = {
+            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            let open = state.open.as_ref().map_err(Clone::clone)?;
+            unpanicked(|| {
+                database::fold(&open.database, layers, number, mark)?;
+                snapshot(&open.database)
+            })
+        };
+        Counters::add(&self.counters.folds, 1);
+        match taken {
+            Ok(Ok(snapshot)) => Ok(snapshot),
+            Ok(Err(fault)) => Err(self.say(fault)),
+            Err(reason) => Err(self.damaged(&reason)),
+        }
+    }
+
+    fn waited(&self, start: Instant) {
+        let spent = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Counters::add(&self.counters.fold_wait_us, spent);
+    }
+
+    /// Tells whether a fold failed, after which the database is to be opened again.
+    pub(super) fn fold_failed(&self) -> bool {
+        self.fold.failed()
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn recent(&self) -> Arc<Recent> {
+    fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recent(&self) -> Recent {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&state.recent)
+        state.recent.clone()
     }
 
     /// Returns how often the database was opened again.
@@ -258,32 +356,35 @@ impl Vault {
 
     /// Closes the database, if it is open, and opens it again; sees to it that a commit that failed halfway is there or is not.
     pub(super) fn reopen(&self) -> Result<(), StoreError> {
+        self.fold.end();
         let mut log = self.log();
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state_mut();
         let away = StoreError::Unavailable("store is being opened".into());
-        if let Ok(database) = std::mem::replace(&mut state.database, Err(away)) {
-            close(database);
+        if let Ok(open) = std::mem::replace(&mut state.open, Err(away)) {
+            close(open);
         }
         let opened = self.medium.open().and_then(|database| {
             log.settle()
                 .map_err(|error| OpenError::io(log.file(), error))?;
-            let marks = checked(self.file(), || database::marks(&database))?;
-            Ok((database, marks.commit))
+            checked(self.file(), || {
+                let marks = database::marks(&database)?;
+                Ok((Open::new(database)?, marks.commit))
+            })
         });
         match opened {
-            Ok((database, commit)) => {
+            Ok((open, commit)) => {
                 if commit >= state.recent.last() {
-                    // It holds all, perhaps also a commit that was larger than the log.
-                    state.recent = Arc::new(Recent::new(commit));
+                    // It holds all, perhaps also a commit that was larger than a half of the log.
+                    state.recent = Recent::new(commit);
                     log.rewind();
                 }
-                state.database = Ok(database);
+                state.open = Ok(open);
                 self.generation.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             }
             Err(error) => {
                 let error = error.to_store();
-                state.database = Err(error.clone());
+                state.open = Err(error.clone());
                 Err(error)
             }
         }
@@ -296,18 +397,22 @@ impl Vault {
 
     /// Has the database take all, closes it for good and lets the folder go.
     pub(super) fn shut(&self) {
+        if self.fold.wait().is_err() {
+            // An error of that is an error of what follows.
+            let _ = self.reopen();
+        }
         if self.is_open() {
             let (mut log, recent) = (self.log(), self.recent());
             debug_assert!(log.is_settled(), "O-3");
             let shut = Some(LogMark::Shut);
-            if let Err(error) = self.fold(&mut log, &recent, recent.last(), shut) {
+            if let Err(error) = self.fold_all(&mut log, &recent, recent.last(), shut) {
                 tracing::warn!(%error, "store keeps its last commits in its log");
             }
         }
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state_mut();
         let away = StoreError::Unavailable("store is closed".into());
-        if let Ok(database) = std::mem::replace(&mut state.database, Err(away)) {
-            close(database);
+        if let Ok(open) = std::mem::replace(&mut state.open, Err(away)) {
+            close(open);
         }
         self.medium.release();
     }
@@ -337,43 +442,22 @@ pub(super) fn unpanicked<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// Runs a step on a database that is being opened.
-fn checked<T>(file: &Path, step: impl FnOnce() -> Result<T, Fault>) -> Result<T, OpenError> {
-    match unpanicked(step) {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(Fault::Engine(error))) => Err(OpenError::engine(file, error)),
-        Ok(Err(Fault::Row(what))) | Err(what) => Err(OpenError::damaged(file, what)),
+impl State {
+    /// Shows another snapshot to readers; answers the one before.
+    fn show(&mut self, snapshot: Arc<ReadTransaction>) -> Option<Arc<ReadTransaction>> {
+        let open = self.open.as_mut().ok()?;
+        Some(std::mem::replace(&mut open.snapshot, snapshot))
     }
 }
 
-/// Opens the log that the database needs, or gives it one.
-fn start(medium: &Medium, database: &Database) -> Result<(Log, Recent), OpenError> {
-    let (file, file_log) = (medium.file(), medium.file_log());
-    checked(file, || database::prepare(database))?;
-    let marks = checked(file, || database::marks(database))?;
-    let recent = Recent::new(marks.commit);
-    let backend = medium.open_log()?;
-    let log = match marks.log {
-        LogMark::Open(id) => {
-            Log::resume(file_log, backend, id, marks.commit, &mut |number, rows| {
-                recent.put_all(rows, number)?;
-                recent.publish(number);
-                Ok(())
-            })?
-        }
-        LogMark::Shut => {
-            let mut id = [0; ID_BYTES];
-            id.copy_from_slice(&RandomIds::new().secret()[..ID_BYTES]);
-            let log = Log::begin(file_log, backend, id, medium.log_bytes())
-                .map_err(|error| OpenError::io(file_log, error))?;
-            checked(file, || database::mark(database, LogMark::Open(id)))?;
-            log
-        }
-    };
-    Ok((log, recent))
+fn snapshot(database: &Database) -> Result<Arc<ReadTransaction>, Fault> {
+    let txn = database.begin_read();
+    txn.map(Arc::new)
+        .map_err(|error| Fault::Engine(error.into()))
 }
 
-fn close(database: Database) {
+fn close(Open { database, snapshot }: Open) {
+    drop(snapshot);
     match unpanicked(|| database.close()) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "store did not close cleanly"),

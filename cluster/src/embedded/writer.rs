@@ -65,6 +65,7 @@ impl Writer {
             vault,
             counters: Arc::clone(&counters),
             doubt: false,
+            is_first: true,
         };
         let thread = std::thread::Builder::new()
             .name("parlor-store".into())
@@ -154,6 +155,8 @@ struct Worker {
     counters: Arc<Counters>,
     /// Set after a failure, until the disk has taken something again.
     doubt: bool,
+    /// Until the first commit.
+    is_first: bool,
 }
 
 impl Worker {
@@ -237,11 +240,16 @@ impl Worker {
             let bytes: usize = batch.iter().map(|job| job.bytes()).sum();
             self.vault.probe(bytes.saturating_mul(4))?;
         }
-        if !self.vault.is_open() {
+        if self.vault.fold_failed() || !self.vault.is_open() {
             Counters::add(&self.counters.reopens, 1);
             self.vault.reopen()?;
         }
         self.doubt = false;
+        if std::mem::take(&mut self.is_first) {
+            // What a start found in two halves. Begun only now: until somebody writes nobody needs the room, and a store that is only
+            // read writes nothing.
+            self.vault.fold_behind();
+        }
         Ok(())
     }
 
