@@ -8,7 +8,7 @@
 //! - [`session`]: a connection's protocol, from `hello` on; [`hand`]: how much of it is under way; [`answer`]: the way back.
 //! - [`presence`]: a user's devices, merged.
 //! - [`place`]: which node owns a room, and who hears of it; [`node`]: the process among others; [`registry`]: the sessions of a user.
-//! - [`coded`]: a frame for many, compressed once; [`ledger`]: the bytes that wait for sockets.
+//! - [`coded`]: a frame for many, compressed once; [`piece`]: its bytes in a lane; [`ledger`]: the bytes that wait for sockets.
 //! - [`bucket`]: rate limits, [`quota`]: those that all nodes share; [`drain`]: leaving; [`cursor`]: signed positions; [`metrics`]: what is counted; [`ports`]: the outside.
 //!
 //! Deliberately absent: sockets, HTTP, databases, Redis, and every wall clock.
@@ -27,6 +27,7 @@ pub mod metrics;
 pub mod node;
 pub mod outlet;
 pub mod pace;
+pub mod piece;
 pub mod place;
 pub mod ports;
 pub mod presence;

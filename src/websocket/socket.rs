@@ -13,7 +13,8 @@ use std::{
 use parlor_actors::{
     ledger::Ledger,
     line::Line,
-    outlet::{Outlet, Piece, Wakes},
+    outlet::{Outlet, Wakes},
+    piece::Piece,
     ports::{Coding, Wire},
 };
 use parlor_schema::{SessionId, limits::WRITE_BYTES, port::Clock};
