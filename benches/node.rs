@@ -48,6 +48,8 @@ pub(crate) struct Plan {
     pub(crate) workers: usize,
     /// New connections of one address in a second; 0 for any number.
     pub(crate) handshakes: u32,
+    /// Bytes of its pages that an embedded store keeps in memory; none: as many as by default.
+    pub(crate) cache: Option<usize>,
     pub(crate) folder: PathBuf,
 }
 
@@ -66,6 +68,7 @@ impl Plan {
         settings.limits.connections_per_user = 0;
         settings.limits.connections_per_ip = 0;
         settings.limits.handshakes_per_ip_per_s = self.handshakes;
+        settings.storage.cache_bytes = self.cache.unwrap_or(settings.storage.cache_bytes);
         settings
     }
 
@@ -118,6 +121,7 @@ impl Node {
             store,
             workers,
             handshakes: 0,
+            cache: None,
             folder: folder.path().to_owned(),
         };
         let (stop, stopped) = oneshot::channel();

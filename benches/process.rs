@@ -28,6 +28,8 @@ use crate::{
 
 /// What tells the binary to be the server: store, workers, new connections of an address in a second, and folder.
 const ROLE: &str = "PARLOR_BENCH_SERVER";
+/// What the store of such a server keeps of its pages: the least it may, since it is the memory of sessions that is measured.
+const CACHE_BYTES: usize = 1 << 20;
 /// The folder for callgrind's profiles.
 const CALLGRIND: &str = "PARLOR_BENCH_CALLGRIND";
 
@@ -53,6 +55,7 @@ pub(crate) fn serve_if_told() {
         store,
         workers,
         handshakes,
+        cache: Some(CACHE_BYTES),
         folder,
     };
     plan.run(|addr| println!("{addr}"), stopped);
