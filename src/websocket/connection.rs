@@ -93,6 +93,9 @@ impl Connection {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Inbound>> {
         self.socket.attend(cx.waker());
         while self.reads < READS_PER_TURN {
+            if self.socket.is_over() {
+                return Poll::Ready(None);
+            }
             ready!(self.poll_room(cx));
             if let Some(code) = self.ending.take() {
                 self.close(code);

@@ -100,6 +100,10 @@ impl Socket {
         self.task.borrow().wake_by_ref();
     }
 
+    pub(super) fn is_over(&self) -> bool {
+        self.stream.borrow().is_none()
+    }
+
     /// Waits until there may be something to read, and takes nothing.
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         match &*self.stream.borrow() {
