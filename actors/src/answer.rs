@@ -1,6 +1,7 @@
 //! The way back of an answer: from the room that gives it to whoever asked.
 //!
-//! A session of the room's own thread has the `ack` of what it said put into its lane by a call; every other answer goes by a channel or by the session's mailbox.
+//! A session of the room's own thread has an `ack` put into its lane by a call, unless an answer before it is still under way; a refusal, an `ack` that says how rooms are
+//! delivered to the session, and whatever comes from another thread, goes by the session's mailbox.
 //!
 //! Invariants:
 //! - AN-1: a session that goes on hears of each frame it handed over once: one that is dropped unanswered is answered by the drop.
@@ -124,19 +125,21 @@ impl Drop for ToSession {
 }
 
 impl Way {
-    fn give(self, said: Said) {
+    fn give(self, mut said: Said) {
         let mut is_detour = false;
         if let Some(fanout) = Fanout::here(self.worker)
             && let Some(line) = fanout.line(self.slot)
             && line.session == self.session
         {
-            match said {
-                // These say the same to whichever session they go.
-                Ok(ack @ (Ack::Sent(_) | Ack::Seq(_))) if line.hand.is_straight() => {
-                    fanout.acknowledge(&line, ack, self.echo.as_deref());
+            match (said, self.echo.as_deref()) {
+                (Ok(_), None) => return line.hand.served(),
+                // All others say the same to whichever session they go.
+                (Ok(ack), Some(echo)) if !is_of_session(&ack) && line.hand.is_straight() => {
+                    fanout.acknowledge(&line, ack, echo);
                     return line.hand.served();
                 }
-                _ => {
+                (other, _) => {
+                    said = other;
                     line.hand.detour();
                     is_detour = true;
                 }
@@ -151,6 +154,11 @@ impl Way {
             self.mailbox.lost.store(true, Ordering::Relaxed);
         }
     }
+}
+
+/// Tells whether an answer says how rooms are delivered to the session, which only that knows.
+const fn is_of_session(ack: &Ack) -> bool {
+    matches!(ack, Ack::Room(_) | Ack::Rooms(_) | Ack::Created(_))
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 //!
 //! Invariants:
 //! - FO-1: a room is told of interest before any of its sessions asks it anything, so that no event falls between.
-//! - FO-2: nothing is allocated, and no lock is held, per receiver; the bytes of a batch are copied once for all of the thread.
+//! - FO-2: nothing is allocated, and no lock is held, per receiver; the bytes of a batch are copied once for all of the thread. Only the sessions of who sent it each have
+//!   a frame made for them.
 
 use std::{
     cell::{Cell, RefCell},
@@ -142,14 +143,12 @@ impl Fanout {
     }
 
     /// Puts an `ack` into the lane of the session that it is for.
-    pub(crate) fn acknowledge(&self, line: &Line, ack: Ack, echo: Option<&str>) {
-        if echo.is_some() {
-            let packed = scratch::text(|text| {
-                ServerFrame::Ack(ack).write_into(echo, text);
-                self.ports.wire.coded(text, line.coding)
-            });
-            line.outlet.push(packed);
-        }
+    pub(crate) fn acknowledge(&self, line: &Line, ack: Ack, echo: &str) {
+        let packed = scratch::text(|text| {
+            ServerFrame::Ack(ack).write_into(Some(echo), text);
+            self.ports.wire.coded(text, line.coding)
+        });
+        line.outlet.push(packed);
     }
 
     /// Hands what a room says to the sessions here.
@@ -180,7 +179,7 @@ impl Fanout {
 
     /// Takes a line off the wheel.
     pub fn leave(&self, line: &Line) {
-        self.wheel.borrow_mut().leave(line.slot.get());
+        self.wheel.borrow_mut().leave(line);
     }
 
     /// Lists a subscription, and tells the room of the thread's interest when it is the first (FO-1).

@@ -198,12 +198,14 @@ impl Line {
             }
             return;
         };
-        if passed(self.partial_since.get(), FRAME_WITHIN_MS) {
+        // While `hello` is served nothing is read.
+        let reads = !self.greeting.get();
+        if reads && passed(self.partial_since.get(), FRAME_WITHIN_MS) {
             return self
                 .outlet
                 .close(CloseCode::HeartbeatLost, "a message did not end in time");
         }
-        if now_ms.saturating_sub(self.last_in.get()) >= 2 * HEARTBEAT_MS {
+        if reads && now_ms.saturating_sub(self.last_in.get()) >= 2 * HEARTBEAT_MS {
             return close(CloseCode::HeartbeatLost);
         }
         if person.expires_at <= now {

@@ -12,9 +12,12 @@ thread_local! {
 /// Calls `with` with an empty string, which is not asked for again within it.
 pub(crate) fn text<T>(with: impl FnOnce(&mut String) -> T) -> T {
     TEXT.with_borrow_mut(|text| {
-        let result = with(text);
+        // What a task that fell had begun.
         text.clear();
-        text.shrink_to(KEPT_BYTES);
+        let result = with(text);
+        if text.capacity() > KEPT_BYTES {
+            *text = String::new();
+        }
         result
     })
 }

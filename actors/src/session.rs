@@ -23,7 +23,7 @@ use futures_util::Stream;
 use parlor_schema::{
     CloseCode, ErrorCode, NodeId,
     frame::{self, ClientFrame, Received, Refusal, ServerFrame, hello::WelcomeLimits},
-    limits::BAD_FRAMES_PER_MINUTE_MAX,
+    limits::{BAD_FRAMES_PER_MINUTE_MAX, WATCHES_MAX},
 };
 use tokio::sync::Semaphore;
 
@@ -35,6 +35,7 @@ use crate::{
     drain::Drain,
     fanout::Fanout,
     front::Front,
+    hand::IN_FLIGHT_MAX,
     ledger::Budget,
     line::{Line, Wake},
     registry::{Notice, Sessions},
@@ -42,8 +43,9 @@ use crate::{
     session::live::Live,
 };
 
-/// Messages that may wait for a session.
-pub const MAILBOX: usize = 256;
+/// Messages that may wait for a session: what it has under way, a change of presence of each user it watches, and notices beside them.
+pub const MAILBOX: usize = 1024;
+const _: () = assert!(2 * IN_FLIGHT_MAX + WATCHES_MAX <= MAILBOX);
 
 /// What every session of a node shares.
 pub struct SessionEnv {
@@ -263,6 +265,14 @@ impl Actor for Session {
 impl StreamHandler<Inbound> for Session {
     fn handle(&mut self, Inbound(texts): Inbound, ctx: &mut Self::Context) {
         self.take_all(texts, ctx);
+    }
+
+    /// The socket is gone.
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        self.close(CloseCode::Normal);
+        // Behind what the last frames began, so that they have begun.
+        let end = std::future::ready(()).into_actor(self);
+        ctx.spawn(end.map(|(), _, ctx| ctx.stop()));
     }
 }
 

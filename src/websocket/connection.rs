@@ -247,11 +247,14 @@ impl Frames for Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         let line = self.socket.line.clone();
+        let fell = |end: parlor_actors::outlet::Closing| end.code == CloseCode::Internal;
+        if line.outlet.closing().is_some_and(fell) {
+            // The client still hears why.
+            self.socket.flush();
+        }
         // A client that left takes nothing more in.
         line.outlet
             .close(CloseCode::Normal, CloseCode::Normal.reason());
-        // Of a session that fell, the client still hears why.
-        self.socket.flush();
         self.socket.end();
         let end = self.end.take();
         let over = move || {

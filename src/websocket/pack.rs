@@ -31,6 +31,8 @@ thread_local! {
 /// Packs a frame whose payload is `parts`, one after the other.
 fn pack(opcode: u8, parts: &[&[u8]]) -> Packed {
     FRAME.with_borrow_mut(|out| {
+        // What a task that fell had begun.
+        out.clear();
         out.push(FINAL | opcode);
         match parts.iter().map(|part| part.len()).sum() {
             length @ 0..=CONTROL_BYTES_MAX => {
@@ -50,8 +52,9 @@ fn pack(opcode: u8, parts: &[&[u8]]) -> Packed {
             out.extend_from_slice(part);
         }
         let packed = Packed::from(&out[..]);
-        out.clear();
-        out.shrink_to(KEPT_BYTES);
+        if out.capacity() > KEPT_BYTES {
+            *out = Vec::new();
+        }
         packed
     })
 }
@@ -127,7 +130,7 @@ mod tests {
             assert_eq!(WebSocketWire.recoded(&plain, coding), coded);
             let inflated = deflate::inflate(payload(&coded), text.len());
             assert_eq!(inflated, Ok(text.clone().into()));
-            let longer = WebSocketWire.with(&plain, 9, ", and longer", coding);
+            let longer = WebSocketWire.with(&plain, 14, ", and longer", coding);
             let whole = text.replacen("again", "again, and longer", 1);
             assert_eq!(longer, WebSocketWire.coded(&whole, coding));
         }

@@ -202,6 +202,8 @@ impl Socket {
 impl Wakes for Socket {
     fn wake(self: Rc<Self>) {
         if self.line.outlet.is_closing() && !self.ending.replace(true) {
+            // It may be waiting for frames to be answered, and is to read what comes behind the close.
+            self.task.borrow().wake_by_ref();
             // A connection that is over sooner is not kept for this.
             let socket = Rc::downgrade(&self);
             actix_rt::spawn(async move {

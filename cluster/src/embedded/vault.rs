@@ -377,6 +377,13 @@ impl Vault {
                     // It holds all, perhaps also a commit that was larger than a half of the log.
                     state.recent = Recent::new(commit);
                     log.rewind();
+                } else if state
+                    .recent
+                    .older()
+                    .is_some_and(|older| older.last() <= commit)
+                {
+                    // A fold that said it failed and did not.
+                    drop(state.recent.take_older());
                 }
                 state.open = Ok(open);
                 self.generation.fetch_add(1, Ordering::Relaxed);

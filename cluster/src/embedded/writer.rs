@@ -32,8 +32,9 @@ pub(super) const QUEUE_JOBS: usize = 4096;
 pub(super) const QUEUE_BYTES: u64 = 64 << 20;
 /// Jobs in one transaction.
 const BATCH_JOBS: usize = 512;
-/// Bytes after which a transaction takes no further job.
-const BATCH_BYTES: usize = 8 << 20;
+/// Bytes after which a transaction takes no further job: well within a half of the log, so that only one job that is larger itself has to wait for the
+/// database.
+const BATCH_BYTES: usize = 1 << 20;
 /// How often a database that could not be opened again is tried.
 const RETRY: Duration = Duration::from_millis(250);
 
