@@ -15,7 +15,7 @@
 //! - V-3: commits are numbered without a gap, so that after a failed one it is known whether it holds.
 //! - V-4: a layer of recent rows is let go only after the database durably holds all of it; its half of the log is written again only
 //!   after that. So the other half is free exactly when there is no older layer.
-//! - V-5: after a fold that failed the database is opened again before the next commit; the fold is tried again when its half is needed.
+//! - V-5: after a fold that failed the database is opened again before the next commit begins; the fold is tried again when its half is needed.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -235,7 +235,7 @@ impl Vault {
         }
     }
 
-    /// Makes room for a group that fits a half; after it, whatever the group, no fold runs that did not just begin.
+    /// Waits for the fold that runs, if one does, and makes room for a group. One that is larger than a half is left to [`Self::fold_all`].
     fn make_room(self: &Arc<Self>, log: &mut Log, group: &Group) -> Result<(), StoreError> {
         let start = Instant::now();
         let folded = self.fold.wait();
