@@ -11,9 +11,9 @@ pub struct EmbeddedStats {
     pub jobs: u64,
     /// Time spent in them, fsync included, in microseconds.
     pub commit_us: u64,
-    /// Times the database took rows over from the log.
+    /// Times the database was to take rows over from the log, failures among them.
     pub folds: u64,
-    /// Time that commits waited for that, in microseconds.
+    /// Time that the writer waited for that, the end of the store included, in microseconds.
     pub fold_wait_us: u64,
     /// Transactions that failed, of either kind.
     pub failures: u64,
