@@ -169,6 +169,9 @@ mod tests {
 
     use super::*;
 
+    /// Far longer than an answer takes.
+    const WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
+
     /// Hands on what it hears.
     struct Hears(mpsc::UnboundedSender<Served>);
 
@@ -207,7 +210,8 @@ mod tests {
         drop(way(&mailbox, Dropped::Again));
         let mut codes = Vec::new();
         for _ in 0..3 {
-            let served = hear.recv().await.unwrap();
+            let served = tokio::time::timeout(WITHIN, hear.recv()).await;
+            let served = served.expect("AN-1: an answer comes").unwrap();
             assert_eq!(served.echo.as_deref(), Some("7"));
             codes.push(served.said.err().map(|refusal| refusal.code));
         }
