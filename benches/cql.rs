@@ -174,7 +174,7 @@ async fn write(
                 task.await.unwrap();
             }
             Way::Store(store) => {
-                let answer = store.append(room, Seq::new(head), vec![event]).await;
+                let answer = store.append(room, Seq::new(head), vec![event.into()]).await;
                 assert_eq!(answer.unwrap(), Append::Appended);
             }
         }

@@ -94,7 +94,10 @@ impl Writer {
 
     async fn append(&mut self) {
         let event = event(self.head.next());
-        let appended = self.store.append(self.room, self.head, vec![event]).await;
+        let appended = self
+            .store
+            .append(self.room, self.head, vec![event.into()])
+            .await;
         assert_eq!(appended.unwrap(), Append::Appended);
         self.head = self.head.next();
     }

@@ -109,10 +109,22 @@ impl Siege {
         self.server.stop();
     }
 
+    /// Listens to the bystanders with no attack there, but with what of it is none.
+    fn before(&self) -> Times {
+        let harmless = self.attack.harmless().map(|it| self.launch(it, false));
+        let quiet = self.listen(Phase::Before, self.attack.stretch());
+        if let Some((stage, talk)) = harmless {
+            stage.end();
+            talk.join().unwrap();
+            self.alone();
+        }
+        quiet
+    }
+
     /// Has the attacker's thread begin (BH-2).
-    fn attack(&self, is_last: bool) -> (Stage, JoinHandle<()>) {
+    fn launch(&self, attack: Attack, is_last: bool) -> (Stage, JoinHandle<()>) {
         let stage = Stage::default();
-        let (attack, addr) = (self.attack, self.server.addr);
+        let addr = self.server.addr;
         let (room, own) = (self.room.clone(), stage.clone());
         let attacker = thread::spawn(move || {
             process::idle_thread();
@@ -121,6 +133,9 @@ impl Siege {
             runtime.block_on(LocalSet::new().run_until(attack.run(&site)));
             assert!(site.stage.done() > 0, "BH-1: something was done");
         });
+        while !stage.has_begun() {
+            thread::sleep(LOOK);
+        }
         (stage, attacker)
     }
 
@@ -151,13 +166,10 @@ impl Siege {
     fn round(&self, is_last: bool) -> Figures {
         let pid = self.server.pid;
         self.alone();
-        let quiet = self.listen(Phase::Before, self.attack.stretch());
+        let quiet = self.before();
         usage::reset_peak(pid);
         let resident = usage::resident(pid);
-        let (stage, attacker) = self.attack(is_last);
-        while !stage.has_begun() {
-            thread::sleep(LOOK);
-        }
+        let (stage, attacker) = self.launch(self.attack, is_last);
         let (begun, cpu, done) = (Instant::now(), usage::process_cpu(Some(pid)), stage.done());
         let loud = self.listen(Phase::During, self.attack.stretch());
         let cpu = usage::process_cpu(Some(pid)).saturating_sub(cpu);

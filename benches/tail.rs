@@ -1,8 +1,8 @@
-//! A timeline in memory that keeps a room's last events only, so that a bench which leaves the store out does not measure memory that grows.
+//! A timeline in memory that keeps a room's first events only, so that a bench which leaves the store out measures none.
 #![allow(dead_code, reason = "each bench uses a part")]
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     future,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -12,18 +12,18 @@ use parlor_schema::{
     port::{Append, Direction, PortFuture, ReadRange, StoreError, Timeline},
 };
 
-/// Events of each room, far fewer than the room itself keeps ready: what is older lies in memory that nobody has touched for long, and to forget it
-/// would be the dearest part of a store that is to be left out.
-const KEPT_EVENTS: usize = 16;
+/// Events of each room that are kept: those that a room which starts looks for. One that runs keeps its own at hand, and to hold them here once more,
+/// in memory that nobody touches for long, would be the dearest part of a store that is to be left out.
+const KEPT_EVENTS: u64 = 16;
 
-/// The last [`KEPT_EVENTS`] events of each room.
+/// The first [`KEPT_EVENTS`] events of each room; none of a room that has more.
 #[derive(Debug, Default)]
 pub(crate) struct TailTimeline(Mutex<HashMap<RoomId, Tail>>);
 
 #[derive(Debug, Default)]
 struct Tail {
     head: u64,
-    events: VecDeque<Arc<Event>>,
+    events: Vec<Arc<Event>>,
 }
 
 impl TailTimeline {
@@ -45,7 +45,7 @@ impl Timeline for TailTimeline {
         &self,
         room: RoomId,
         expected_head: Seq,
-        events: Vec<Event>,
+        events: Vec<Arc<Event>>,
     ) -> PortFuture<'_, Result<Append, StoreError>> {
         self.of(room, |tail| {
             if tail.head != expected_head.get() {
@@ -54,9 +54,11 @@ impl Timeline for TailTimeline {
                 };
             }
             tail.head += events.len() as u64;
-            tail.events.extend(events.into_iter().map(Arc::new));
-            let beyond = tail.events.len().saturating_sub(KEPT_EVENTS);
-            tail.events.drain(..beyond);
+            if tail.head <= KEPT_EVENTS {
+                tail.events.extend(events);
+            } else {
+                tail.events.clear();
+            }
             Append::Appended
         })
     }
@@ -72,8 +74,8 @@ impl Timeline for TailTimeline {
         range: ReadRange,
     ) -> PortFuture<'_, Result<Vec<Arc<Event>>, StoreError>> {
         self.of(room, |tail| {
-            let oldest = tail.events.front().map_or(Seq::FIRST, |event| event.seq);
-            assert!(oldest <= range.from.max(Seq::FIRST), "the event is kept");
+            let kept = tail.head <= KEPT_EVENTS || range.from.get() > tail.head;
+            assert!(kept, "the events are kept");
             let wanted = tail
                 .events
                 .iter()

@@ -11,7 +11,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
     rc::Rc,
     sync::{
         Arc,
@@ -32,6 +31,7 @@ use crate::{
     drain::Drain,
     ledger::{Budget, Ledger},
     line::{Line, Person},
+    map::IdMap,
     metrics::Metrics,
     ports::{Coding, Ports, Wire},
     room::{
@@ -73,7 +73,7 @@ pub struct Fanout {
     rooms: Arc<Rooms>,
     ports: Ports,
     metrics: Arc<Metrics>,
-    local: RefCell<HashMap<RoomId, LocalRoom>>,
+    local: RefCell<IdMap<RoomId, LocalRoom>>,
     wheel: RefCell<Wheel>,
     to: RefCell<Option<Recipient<Deliver>>>,
     ledger: Rc<Ledger>,

@@ -23,6 +23,7 @@ pub mod front;
 pub mod hand;
 pub mod ledger;
 pub mod line;
+mod map;
 pub mod metrics;
 pub mod node;
 pub mod outlet;

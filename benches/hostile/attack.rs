@@ -104,6 +104,11 @@ impl Attack {
         }
     }
 
+    /// Returns what of it is no attack, and is there before it too: that somebody does not read is one, what others say meanwhile is none.
+    pub(crate) fn harmless(self) -> Option<Self> {
+        (self == NeverRead).then_some(Talk)
+    }
+
     /// Returns how many rounds it has where others have `rounds`: those are fewer that take a minute.
     pub(crate) fn rounds(self, rounds: usize) -> usize {
         match self {

@@ -111,12 +111,13 @@ impl Connection {
             let took = if closing {
                 // Reads and forgets until the client has gone too, or its time is over: a close with unread bytes would be a
                 // reset, and the client might never see why.
-                ready!(self.read(cx, |_, _| None))
+                ready!(self.read(cx, |_, _, _| None))
             } else if self.held.is_empty() {
                 ready!(self.read(cx, Self::take))
             } else {
                 let held = std::mem::take(&mut self.held);
-                ControlFlow::Continue(self.take(&held))
+                let now_ms = self.socket.now_ms();
+                ControlFlow::Continue(self.take(&held, now_ms))
             };
             if self.intake.is_greedy() {
                 self.step = Step::New;
@@ -147,7 +148,7 @@ impl Connection {
     fn read(
         &mut self,
         cx: &mut Context<'_>,
-        take: impl FnOnce(&mut Self, &[u8]) -> Option<Inbound>,
+        take: impl FnOnce(&mut Self, &[u8], u64) -> Option<Inbound>,
     ) -> Poll<ControlFlow<(), Option<Inbound>>> {
         let most = if self.intake.is_greedy() {
             GREEDY_READ_BYTES
@@ -158,9 +159,9 @@ impl Connection {
             let mut into = ReadBuf::new(&mut buffer[..most]);
             match ready!(self.socket.poll_read(cx, &mut into)) {
                 Ok(()) if !into.filled().is_empty() => {
-                    let bytes = into.filled().len();
-                    self.intake.add(bytes, 0, self.socket.now_ms());
-                    Poll::Ready(ControlFlow::Continue(take(self, into.filled())))
+                    let now_ms = self.socket.now_ms();
+                    self.intake.add(into.filled().len(), 0, now_ms);
+                    Poll::Ready(ControlFlow::Continue(take(self, into.filled(), now_ms)))
                 }
                 Ok(()) | Err(_) => Poll::Ready(ControlFlow::Break(())),
             }
@@ -168,7 +169,7 @@ impl Connection {
     }
 
     /// Decodes, answers pings, and returns messages; what is too much for one hand is held.
-    fn take(&mut self, mut input: &[u8]) -> Option<Inbound> {
+    fn take(&mut self, mut input: &[u8], now_ms: u64) -> Option<Inbound> {
         let line = self.socket.line.clone();
         let most = if self.intake.is_greedy() {
             GREEDY_MESSAGES
@@ -180,7 +181,7 @@ impl Connection {
             match self.decoder.decode(&mut input) {
                 Ok(None) => break,
                 Ok(Some(incoming)) => {
-                    line.last_in.set(self.socket.now_ms());
+                    line.last_in.set(now_ms);
                     if !self.decoder.is_midway() {
                         // The next one has its own time.
                         line.partial_since.set(None);
@@ -213,14 +214,14 @@ impl Connection {
         }
         if self.decoder.is_midway() {
             if line.partial_since.get().is_none() {
-                line.partial_since.set(Some(self.socket.now_ms()));
+                line.partial_since.set(Some(now_ms));
             }
         } else {
             line.partial_since.set(None);
         }
         // What was inflated is counted beside what came.
         let messages = texts.len() + answered;
-        self.intake.add(bytes, messages, self.socket.now_ms());
+        self.intake.add(bytes, messages, now_ms);
         if !input.is_empty() && self.ending.is_none() {
             self.held = Bytes::copy_from_slice(input);
         }

@@ -83,8 +83,8 @@ pub(super) async fn served(store: &Arc<CqlStore>) -> Handle {
 }
 
 /// Appends one after the other, and asserts that each is taken.
-pub(super) async fn fill(store: &CqlStore, room: RoomId, lengths: &[u64]) -> Vec<Event> {
-    let mut all: Vec<Event> = Vec::new();
+pub(super) async fn fill(store: &CqlStore, room: RoomId, lengths: &[u64]) -> Vec<Arc<Event>> {
+    let mut all: Vec<Arc<Event>> = Vec::new();
     for length in lengths {
         let head = all.len() as u64;
         let given = events(head + 1, head + length);

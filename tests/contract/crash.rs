@@ -23,7 +23,7 @@ const SEEDS: u64 = 30;
 /// What a writer knows of its room: what it sent, and how much of that was acknowledged.
 #[derive(Default, Clone)]
 struct Sent {
-    events: Vec<Event>,
+    events: Vec<Arc<Event>>,
     acked: usize,
     /// Lengths at which an append ended: T-1 allows no others.
     ends: Vec<usize>,
@@ -43,7 +43,7 @@ async fn write(store: Arc<EmbeddedStore>, room: RoomId, mut sent: Sent, mut dice
         let head = sent.events.len() as u64;
         let count = 1 + dice.below(5);
         let text = "x".repeat(usize::try_from(dice.below(3000)).unwrap());
-        let given: Vec<Event> = (1..=count).map(|n| event(head + n, &text)).collect();
+        let given: Vec<Arc<Event>> = (1..=count).map(|n| event(head + n, &text)).collect();
         sent.events.extend(given.clone());
         sent.ends.push(sent.events.len());
         match store.append(room, Seq::new(head), given).await {

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use parlor_cluster::{EmbeddedStore, OpenError};
@@ -17,10 +18,10 @@ use crate::make::{ALL, Dice, event, room, whole};
 const TEXT: &str = "a text that is found again in the file";
 
 /// Makes a store with one room of `count` events, and closes it.
-async fn made(folder: &Path, count: u64) -> (PathBuf, RoomId, Vec<Event>) {
+async fn made(folder: &Path, count: u64) -> (PathBuf, RoomId, Vec<Arc<Event>>) {
     let store = EmbeddedStore::open(folder).unwrap();
     let id = room();
-    let given: Vec<Event> = (1..=count).map(|seq| event(seq, TEXT)).collect();
+    let given: Vec<Arc<Event>> = (1..=count).map(|seq| event(seq, TEXT)).collect();
     store.append(id, Seq::ZERO, given.clone()).await.unwrap();
     store.close();
     (folder.join("parlor.redb"), id, given)

@@ -84,7 +84,7 @@ async fn a_commit_larger_than_the_log_is_stored_too() {
     let store = open(&database, &log, LOG);
     let id = room();
     let text = "x".repeat(2 * LOG);
-    let given: Vec<Event> = (1..=6)
+    let given: Vec<Arc<Event>> = (1..=6)
         .map(|seq| event(seq, if seq % 2 == 0 { &text } else { "small" }))
         .collect();
     for one in &given {
@@ -102,10 +102,10 @@ async fn a_commit_larger_than_the_log_is_stored_too() {
 }
 
 /// Makes a folder as a killed process leaves it: `count` events, each a commit, in the log alone.
-async fn killed(from: &Path, to: &Path, count: u64) -> (RoomId, Vec<Event>) {
+async fn killed(from: &Path, to: &Path, count: u64) -> (RoomId, Vec<Arc<Event>>) {
     let store = EmbeddedStore::open(from).unwrap();
     let id = room();
-    let given: Vec<Event> = (1..=count).map(|seq| event(seq, "hello")).collect();
+    let given: Vec<Arc<Event>> = (1..=count).map(|seq| event(seq, "hello")).collect();
     for one in &given {
         let head = one.seq.prev();
         store.append(id, head, vec![one.clone()]).await.unwrap();
@@ -259,7 +259,7 @@ async fn what_is_removed_is_gone_from_the_database_too() {
 }
 
 /// Waits until the store has opened its files again.
-async fn healed(store: &EmbeddedStore, id: RoomId) -> Vec<Event> {
+async fn healed(store: &EmbeddedStore, id: RoomId) -> Vec<Arc<Event>> {
     for _ in 0..1000 {
         if let Ok(read) = whole(store, id).await {
             return read;

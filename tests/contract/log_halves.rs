@@ -61,25 +61,25 @@ impl Disks {
 }
 
 /// Events `from` to `to`, the same in each call.
-pub(crate) fn made(from: u64, to: u64) -> Vec<Event> {
+pub(crate) fn made(from: u64, to: u64) -> Vec<Arc<Event>> {
     let made = |seq: u64| Event {
         id: EventId::from(u128::from(seq).to_be_bytes()),
         msg_id: MsgId::from(u128::from(seq).to_be_bytes()),
         fingerprint: seq.into(),
-        ..event(seq, &"x".repeat(TEXT))
+        ..Arc::unwrap_or_clone(event(seq, &"x".repeat(TEXT)))
     };
-    (from..=to).map(made).collect()
+    (from..=to).map(made).map(Arc::new).collect()
 }
 
 fn append<'a>(
     store: &'a EmbeddedStore,
     id: RoomId,
-    one: &Event,
+    one: &Arc<Event>,
 ) -> PortFuture<'a, Result<Append, StoreError>> {
     store.append(id, one.seq.prev(), vec![one.clone()])
 }
 
-pub(crate) async fn appended(store: &EmbeddedStore, id: RoomId, given: &[Event]) {
+pub(crate) async fn appended(store: &EmbeddedStore, id: RoomId, given: &[Arc<Event>]) {
     for one in given {
         let answer = tokio::time::timeout(LONG, append(store, id, one)).await;
         let answer = answer.unwrap_or_else(|_| panic!("{} waits for the database", one.seq.get()));
@@ -153,7 +153,7 @@ async fn a_commit_larger_than_a_half_waits_for_the_database_too() {
 }
 
 /// Asserts what a reader sees of [`readers_see_through_both_halves`].
-async fn check(store: &EmbeddedStore, id: RoomId, given: &[Event], members: &[(&str, bool)]) {
+async fn check(store: &EmbeddedStore, id: RoomId, given: &[Arc<Event>], members: &[(&str, bool)]) {
     let last = given.len() as u64;
     assert_eq!(store.head(id).await.unwrap(), Seq::new(last));
     for (from, to) in (1..=last).flat_map(|from| (from..=last).map(move |to| (from, to))) {

@@ -128,7 +128,7 @@ impl StorageBackend for Cable {
 /// What is known of a room: what was sent, how much of it was acknowledged, and whether it has its user.
 #[derive(Default, Clone)]
 struct Sent {
-    events: Vec<Event>,
+    events: Vec<Arc<Event>>,
     acked: usize,
     ends: Vec<usize>,
     /// Whether the user is in the index; none when nobody knows.
@@ -148,7 +148,7 @@ async fn write(store: Arc<EmbeddedStore>, id: RoomId, mut sent: Sent, mut dice: 
         };
         let count = 1 + dice.below(3);
         let text = "x".repeat(usize::try_from(dice.below(3000)).unwrap());
-        let given: Vec<Event> = (1..=count).map(|n| event(head + n, &text)).collect();
+        let given: Vec<Arc<Event>> = (1..=count).map(|n| event(head + n, &text)).collect();
         sent.events.extend(given.clone());
         sent.ends.push(sent.events.len());
         let appended = store.append(id, Seq::new(head), given);

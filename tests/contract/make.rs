@@ -1,6 +1,9 @@
 //! Events, ids and seeded numbers for the suites.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use parlor_schema::{
     Event, EventId, EventKind, MsgId, RoomId, Seq, Timestamp, UserId,
@@ -46,9 +49,9 @@ pub(crate) fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
-pub(crate) fn event(seq: u64, text: &str) -> Event {
+pub(crate) fn event(seq: u64, text: &str) -> Arc<Event> {
     let id = fresh();
-    Event {
+    Arc::new(Event {
         seq: Seq::new(seq),
         id: EventId::from(id),
         kind: EventKind::Message,
@@ -57,11 +60,11 @@ pub(crate) fn event(seq: u64, text: &str) -> Event {
         msg_id: MsgId::from(fresh()),
         fingerprint: u128::from_be_bytes(id),
         content: format!(r#"{{"body":{{"text":"{text}"}}}}"#).into(),
-    }
+    })
 }
 
 /// Events `from` to `to`, both included.
-pub(crate) fn events(from: u64, to: u64) -> Vec<Event> {
+pub(crate) fn events(from: u64, to: u64) -> Vec<Arc<Event>> {
     (from..=to).map(|seq| event(seq, "hello")).collect()
 }
 
@@ -74,12 +77,12 @@ pub(crate) const ALL: ReadRange = ReadRange {
 };
 
 /// Reads a whole room and checks T-5.
-pub(crate) async fn whole(store: &dyn Timeline, room: RoomId) -> Result<Vec<Event>, String> {
+pub(crate) async fn whole(store: &dyn Timeline, room: RoomId) -> Result<Vec<Arc<Event>>, String> {
     let read = crate::told(store.read(room, ALL).await)?;
     for (event, seq) in read.iter().zip(1..) {
         crate::same!(event.seq, Seq::new(seq), "T-5: room has a hole");
     }
     let head = crate::told(store.head(room).await)?;
     crate::same!(head.get(), read.len() as u64, "T-5: head is not the last");
-    Ok(read.iter().map(|event| Event::clone(event)).collect())
+    Ok(read)
 }

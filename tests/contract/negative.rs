@@ -33,7 +33,7 @@ impl Timeline for Broken {
         &self,
         room: RoomId,
         expected_head: Seq,
-        mut events: Vec<Event>,
+        mut events: Vec<Arc<Event>>,
     ) -> PortFuture<'_, Result<Append, StoreError>> {
         Box::pin(async move {
             let mut expected = expected_head;
@@ -41,7 +41,7 @@ impl Timeline for Broken {
                 Fault::ExpectedHeadOff => {
                     expected = self.inner.head(room).await?;
                     for (event, place) in events.iter_mut().zip(1..) {
-                        event.seq = expected.plus(place);
+                        Arc::make_mut(event).seq = expected.plus(place);
                     }
                 }
                 Fault::Torn => events.truncate(1),

@@ -35,7 +35,7 @@ async fn append(
     store: &dyn Timeline,
     room: RoomId,
     head: u64,
-    events: Vec<Event>,
+    events: Vec<Arc<Event>>,
 ) -> Result<Append, String> {
     told(store.append(room, Seq::new(head), events).await)
 }
@@ -64,7 +64,7 @@ async fn kept(store: &dyn Timeline) -> Verdict {
     for (kind, seq) in EventKind::ALL.iter().zip(1..) {
         given.push(Event {
             kind: *kind,
-            ..event(seq, "ä \\u0000 🦜")
+            ..Arc::unwrap_or_clone(event(seq, "ä \\u0000 🦜"))
         });
     }
     given[0].fingerprint = u128::MAX;
@@ -72,6 +72,7 @@ async fn kept(store: &dyn Timeline) -> Verdict {
     given[2].content = "{}".into();
     given[3].content = format!(r#"{{"x":"{}"}}"#, "y".repeat(100_000)).into();
     given[4].sender = name(&"n".repeat(128));
+    let mut given: Vec<_> = given.into_iter().map(Arc::new).collect();
     let count = given.len() as u64;
     same!(
         append(store, room, 0, given.clone()).await?,
@@ -279,9 +280,9 @@ async fn times(store: &dyn Timeline) -> Verdict {
     let given = [10, 10, 20, 30, 30, 30, 45].iter().zip(1..);
     let given = given.map(|(millis, seq)| Event {
         sent_at: at(*millis),
-        ..event(seq, "t")
+        ..Arc::unwrap_or_clone(event(seq, "t"))
     });
-    append(store, room, 0, given.collect()).await?;
+    append(store, room, 0, given.map(Arc::new).collect()).await?;
     for (millis, seq) in [
         (i64::MIN, 1),
         (10, 1),

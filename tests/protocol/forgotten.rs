@@ -43,15 +43,17 @@ async fn fill(keyspace: &str, room: RoomId) {
     let store = CqlStore::open(&settings.storage.cql).await.unwrap();
     let now = Uuid::now_v7().get_timestamp().unwrap().to_unix().0;
     let now = Timestamp::from_millis(i64::try_from(now).unwrap() * 1_000);
-    let event = |seq: u64, kind: EventKind, content: Value| Event {
-        seq: Seq::new(seq),
-        id: EventId::new(Uuid::now_v7()),
-        kind,
-        sender: "ana".parse().unwrap(),
-        sent_at: now.minus_millis(if seq <= OLD { OLD_MS } else { 0 }),
-        msg_id: MsgId::new(Uuid::now_v7()),
-        fingerprint: 0,
-        content: Arc::from(content.to_string()),
+    let event = |seq: u64, kind: EventKind, content: Value| {
+        Arc::new(Event {
+            seq: Seq::new(seq),
+            id: EventId::new(Uuid::now_v7()),
+            kind,
+            sender: "ana".parse().unwrap(),
+            sent_at: now.minus_millis(if seq <= OLD { OLD_MS } else { 0 }),
+            msg_id: MsgId::new(Uuid::now_v7()),
+            fingerprint: 0,
+            content: Arc::from(content.to_string()),
+        })
     };
     let created =
         json!({ "kind": "group", "public": false, "retention_ms": KEPT_MS, "members": ["ana"] });

@@ -17,15 +17,17 @@ use crate::support::Server;
 async fn crashed() -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let room = RoomId::new(Uuid::now_v7());
-    let event = |seq: u64, kind: EventKind, content: Value| Event {
-        seq: Seq::new(seq),
-        id: EventId::new(Uuid::now_v7()),
-        kind,
-        sender: "ana".parse().unwrap(),
-        sent_at: Timestamp::from_millis(1_700_000_000_000),
-        msg_id: MsgId::new(Uuid::now_v7()),
-        fingerprint: 0,
-        content: Arc::from(content.to_string()),
+    let event = |seq: u64, kind: EventKind, content: Value| {
+        Arc::new(Event {
+            seq: Seq::new(seq),
+            id: EventId::new(Uuid::now_v7()),
+            kind,
+            sender: "ana".parse().unwrap(),
+            sent_at: Timestamp::from_millis(1_700_000_000_000),
+            msg_id: MsgId::new(Uuid::now_v7()),
+            fingerprint: 0,
+            content: Arc::from(content.to_string()),
+        })
     };
     let created = json!({ "kind": "group", "public": false, "members": ["ana", "ben"] });
     let created = event(1, EventKind::RoomCreated, created);

@@ -27,15 +27,17 @@ async fn seeded() -> (Server, String) {
     )
     .unwrap()
         * 1_000;
-    let event = |seq: u64, age_ms: i64, kind: EventKind, content: Value| Event {
-        seq: Seq::new(seq),
-        id: EventId::new(Uuid::now_v7()),
-        kind,
-        sender: "ana".parse().unwrap(),
-        sent_at: Timestamp::from_millis(now - age_ms),
-        msg_id: MsgId::new(Uuid::now_v7()),
-        fingerprint: 0,
-        content: Arc::from(content.to_string()),
+    let event = |seq: u64, age_ms: i64, kind: EventKind, content: Value| {
+        Arc::new(Event {
+            seq: Seq::new(seq),
+            id: EventId::new(Uuid::now_v7()),
+            kind,
+            sender: "ana".parse().unwrap(),
+            sent_at: Timestamp::from_millis(now - age_ms),
+            msg_id: MsgId::new(Uuid::now_v7()),
+            fingerprint: 0,
+            content: Arc::from(content.to_string()),
+        })
     };
     let created = json!({ "kind": "group", "public": false, "retention_ms": RETENTION_MS, "members": ["ana"] });
     let mut events = vec![event(1, 300_000, EventKind::RoomCreated, created)];

@@ -43,7 +43,7 @@ impl Timeline for Counted {
         &self,
         room: RoomId,
         expected_head: Seq,
-        events: Vec<Event>,
+        events: Vec<Arc<Event>>,
     ) -> PortFuture<'_, Result<Append, StoreError>> {
         match *self.says.lock().unwrap() {
             Some(answer) => Box::pin(ready(Ok(answer))),
@@ -69,10 +69,10 @@ impl Timeline for Counted {
     }
 }
 
-fn event(seq: u64, text: &str) -> Event {
+fn event(seq: u64, text: &str) -> Arc<Event> {
     let mut id = [3; 16];
     id[..8].copy_from_slice(&seq.to_be_bytes());
-    Event {
+    Arc::new(Event {
         seq: Seq::new(seq),
         id: EventId::from(id),
         kind: EventKind::Message,
@@ -81,7 +81,7 @@ fn event(seq: u64, text: &str) -> Event {
         msg_id: MsgId::from(id),
         fingerprint: u128::from(seq),
         content: format!(r#"{{"body":{{"text":"{text}"}}}}"#).into(),
-    }
+    })
 }
 
 fn newest(to: u64, limit: usize) -> ReadRange {
@@ -281,7 +281,7 @@ async fn a_poisoned_tail_changes_nothing() {
         }),
     ];
     let [one, two] = pair(&server, 20).await;
-    let others: Vec<Event> = (1..=20).map(|seq| event(seq, "elsewhere")).collect();
+    let others: Vec<Arc<Event>> = (1..=20).map(|seq| event(seq, "elsewhere")).collect();
     let appended = one.timeline.append(room(2), Seq::ZERO, others).await;
     assert_eq!(appended.unwrap(), Append::Appended);
     for (what, is_odd, poison) in poisons {
@@ -317,7 +317,7 @@ async fn nodes_of_another_secret_are_not_believed() {
     let store = MemoryStore::new();
     let stranger = super::node::start_with("n3", &cached(&server), [9; 32]).await;
     let (stranger, _) = stranger.unwrap();
-    let forged: Vec<Event> = (1..=5).map(|seq| event(seq, "forged")).collect();
+    let forged: Vec<Arc<Event>> = (1..=5).map(|seq| event(seq, "forged")).collect();
     let appended = stranger.timeline(Counted::over(&store));
     let appended = appended.append(room(1), Seq::ZERO, forged).await;
     assert_eq!(appended.unwrap(), Append::Appended);

@@ -66,16 +66,16 @@ impl Store {
     }
 
     /// Compares and appends.
-    pub(crate) fn append(&mut self, expected: Seq, mut events: Vec<Event>) -> Append {
+    pub(crate) fn append(&mut self, expected: Seq, mut events: Vec<Arc<Event>>) -> Append {
         let head = self.head();
         if self.off == Off::ExpectedHead {
             for (event, place) in events.iter_mut().zip(1..) {
-                event.seq = head.plus(place);
+                Arc::make_mut(event).seq = head.plus(place);
             }
         } else if expected != head {
             return Append::Conflict { head };
         }
-        self.events.extend(events.into_iter().map(Arc::new));
+        self.events.extend(events);
         Append::Appended
     }
 
@@ -97,10 +97,16 @@ impl Store {
 /// What a node waits for.
 #[derive(Debug)]
 pub(crate) enum Work {
-    Append { expected: Seq, events: Vec<Event> },
+    Append {
+        expected: Seq,
+        events: Vec<Arc<Event>>,
+    },
     Lookup(Lookup),
     Recover(Seq),
-    Follow { after: Seq, to: Seq },
+    Follow {
+        after: Seq,
+        to: Seq,
+    },
 }
 
 /// A reply to somebody.

@@ -64,7 +64,7 @@ struct World {
     nodes: Vec<Node>,
     people: Vec<Person>,
     /// Writes whose outcome nobody waits for any more.
-    late: Vec<(Seq, Vec<Event>)>,
+    late: Vec<(Seq, Vec<Arc<Event>>)>,
     next: u64,
     history: History,
     refused: Vec<Refusal>,

@@ -5,10 +5,12 @@
 //!
 //! When full ([`ENTRIES_MAX`]): the room refuses to append, rather than forget early.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use parlor_schema::{MsgId, Seq, Timestamp, UserId, limits::ID_BYTES_MAX};
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::map::IdMap;
 
 /// Entries one room may hold: seven events a second, sustained over a window of seven days.
 pub const ENTRIES_MAX: usize = 1 << 22;
@@ -34,7 +36,7 @@ impl Key {
 /// The index.
 #[derive(Debug, Default)]
 pub struct Dedupe {
-    seqs: HashMap<Key, Seq>,
+    seqs: IdMap<Key, Seq>,
     order: VecDeque<(Timestamp, Key, Seq)>,
 }
 

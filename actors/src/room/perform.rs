@@ -107,7 +107,7 @@ impl Room {
     fn append(
         &mut self,
         expected: Seq,
-        events: Vec<Event>,
+        events: Vec<Arc<Event>>,
         index: Vec<UserId>,
         ctx: &mut Context<Self>,
     ) {

@@ -4,7 +4,7 @@
 //! handled every message put there; so no message is lost to a room that ends in peace.
 
 use std::{
-    collections::{HashMap, hash_map},
+    collections::hash_map,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -20,7 +20,7 @@ use super::{
     hear::Hear,
     pages::Space,
 };
-use crate::place::Places;
+use crate::{map::IdMap, place::Places};
 
 /// Locks, so that threads seldom meet.
 const SHARDS: usize = 64;
@@ -47,7 +47,7 @@ impl Entry {
 /// The rooms of this node.
 pub struct Rooms {
     env: RoomEnv,
-    shards: Vec<Mutex<HashMap<RoomId, Entry>>>,
+    shards: Vec<Mutex<IdMap<RoomId, Entry>>>,
     generations: AtomicU64,
     held: AtomicUsize,
     pages: Arc<Space>,
@@ -57,7 +57,7 @@ impl Rooms {
     /// Makes an empty registry.
     #[must_use]
     pub fn new(env: RoomEnv) -> Arc<Self> {
-        let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect();
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
         Arc::new(Self {
             env,
             shards,
@@ -91,7 +91,7 @@ impl Rooms {
         self.pages.clone()
     }
 
-    fn shard(&self, room: RoomId) -> MutexGuard<'_, HashMap<RoomId, Entry>> {
+    fn shard(&self, room: RoomId) -> MutexGuard<'_, IdMap<RoomId, Entry>> {
         let at = usize::from(room.bytes()[15]) % SHARDS;
         self.shards[at]
             .lock()

@@ -377,10 +377,9 @@ impl RoomState {
             self.phase = Phase::Appending {
                 expected: self.head,
             };
-            let events = self.batch.iter().map(|event| (**event).clone()).collect();
             effects.push(Effect::Append {
                 expected: self.head,
-                events,
+                events: self.batch.clone(),
                 index,
             });
         }

@@ -95,7 +95,7 @@ pub enum Effect {
         /// The head there must be.
         expected: Seq,
         /// The events.
-        events: Vec<Event>,
+        events: Vec<Arc<Event>>,
         /// Users the events bring in.
         index: Vec<UserId>,
     },

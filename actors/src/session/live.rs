@@ -19,6 +19,7 @@ use crate::{
     fanout::Fanout,
     front,
     line::{Line, Warned},
+    map::IdMap,
     ports::Pass,
     subscription::{Phase, Subscription},
 };
@@ -32,7 +33,7 @@ pub(super) struct Live {
     /// Whether rooms to come are delivered too.
     pub(super) wants_all: bool,
     /// The subscriptions.
-    pub(super) places: HashMap<RoomId, Place>,
+    pub(super) places: IdMap<RoomId, Place>,
     /// The users watched, and whether they are shown.
     pub(super) watched: HashMap<UserId, Shown>,
     /// Heads of the rooms in `welcome`, until notices from before it can no longer come.
@@ -79,7 +80,7 @@ impl Live {
             caller,
             pass,
             wants_all,
-            places: HashMap::new(),
+            places: IdMap::default(),
             watched: HashMap::new(),
             greeted: Vec::new(),
             rechecking: Rechecking::No,

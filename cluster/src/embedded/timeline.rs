@@ -22,7 +22,7 @@ impl Timeline for EmbeddedStore {
         &self,
         room: RoomId,
         expected_head: Seq,
-        events: Vec<Event>,
+        events: Vec<Arc<Event>>,
     ) -> PortFuture<'_, Result<Append, StoreError>> {
         let numbered = events
             .iter()
@@ -32,7 +32,7 @@ impl Timeline for EmbeddedStore {
             let text = format!("append to room {room} is not numbered from {expected_head} on");
             return Box::pin(async move { Err(StoreError::Damaged(text)) });
         }
-        let bytes = events.iter().map(Event::weight).sum();
+        let bytes = events.iter().map(|event| event.weight()).sum();
         self.write_or(
             bytes,
             move |tables| {

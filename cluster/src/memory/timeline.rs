@@ -15,7 +15,7 @@ impl Timeline for MemoryStore {
         &self,
         room: RoomId,
         expected_head: Seq,
-        events: Vec<Event>,
+        events: Vec<Arc<Event>>,
     ) -> PortFuture<'_, Result<Append, StoreError>> {
         let numbered = events
             .iter()
@@ -32,7 +32,7 @@ impl Timeline for MemoryStore {
         }
         if !events.is_empty() {
             let timeline = state.timelines.entry(room).or_default();
-            timeline.extend(events.into_iter().map(Arc::new));
+            timeline.extend(events);
         }
         ready(Append::Appended)
     }

@@ -294,10 +294,10 @@ impl Timeline for RedisTails {
         &self,
         room: RoomId,
         expected_head: Seq,
-        events: Vec<Event>,
+        events: Vec<Arc<Event>>,
     ) -> PortFuture<'_, Result<Append, StoreError>> {
         Box::pin(async move {
-            let copies: Vec<Arc<Event>> = events.iter().cloned().map(Arc::new).collect();
+            let copies = events.clone();
             let answer = self.timeline.append(room, expected_head, events).await?;
             // `Unknown` is none: whether it took effect shows when it is read.
             if answer == Append::Appended {

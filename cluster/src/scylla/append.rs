@@ -1,5 +1,7 @@
 //! Appends: one conditional batch in one partition.
 
+use std::sync::Arc;
+
 use parlor_schema::{Event, RoomId, Seq, port::Append, port::StoreError};
 use scylla::{
     client::session::Session,
@@ -27,7 +29,7 @@ impl Inner {
         session: &Session,
         room: RoomId,
         expected: Seq,
-        events: &[Event],
+        events: &[Arc<Event>],
     ) -> Result<Append, StoreError> {
         let _lock = self.rooms.lock(room, self.within).await?;
         let began = Instant::now();
@@ -52,7 +54,7 @@ impl Inner {
         session: &Session,
         room: RoomId,
         expected: Seq,
-        events: &[Event],
+        events: &[Arc<Event>],
     ) -> Result<Append, StoreError> {
         let bucket = self.buckets.after(expected);
         if self.buckets.opens(expected) {
@@ -82,7 +84,7 @@ impl Inner {
         room: RoomId,
         bucket: u64,
         expected: Seq,
-        events: &[Event],
+        events: &[Arc<Event>],
     ) -> Result<Append, StoreError> {
         let ends = match bucket.checked_sub(1) {
             Some(before) => self.head_of(room, before).await?,
@@ -114,7 +116,7 @@ impl Inner {
         room: RoomId,
         bucket: u64,
         head: Option<Seq>,
-        events: &[Event],
+        events: &[Arc<Event>],
     ) -> Result<Outcome, Fault> {
         let mut batch = self.statements.conditional_batch();
         batch.statements.reserve_exact(events.len() + 1);

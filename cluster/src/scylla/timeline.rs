@@ -17,7 +17,7 @@ impl Timeline for CqlStore {
         &self,
         room: RoomId,
         expected_head: Seq,
-        events: Vec<Event>,
+        events: Vec<Arc<Event>>,
     ) -> PortFuture<'_, Result<Append, StoreError>> {
         let numbered = events
             .iter()

@@ -63,7 +63,7 @@ pub trait Timeline: Send + Sync {
         &self,
         room: RoomId,
         expected_head: Seq,
-        events: Vec<Event>,
+        events: Vec<Arc<Event>>,
     ) -> PortFuture<'_, Result<Append, StoreError>>;
 
     /// Reads the room's highest position; zero for a room without events.

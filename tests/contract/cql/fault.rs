@@ -1,6 +1,9 @@
 //! Servers that pause and die.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use parlor_cluster::CqlStore;
 use parlor_config::Cql;
@@ -54,7 +57,7 @@ async fn an_append_whose_answer_is_lost_is_unknown_and_the_tail_tells() {
             }
         };
         let stored = whole(&*store, id).await.unwrap();
-        let all: Vec<Event> = given.iter().chain(&lost).cloned().collect();
+        let all: Vec<Arc<Event>> = given.iter().chain(&lost).cloned().collect();
         // The request may still lie in the server's socket: then the next append decides, one way.
         let next = events(head.get() + 1, head.get() + 1);
         let wanted = match store.append(id, head, next.clone()).await.unwrap() {

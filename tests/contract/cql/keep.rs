@@ -1,5 +1,7 @@
 //! Retention: whole buckets go, oldest first, and whoever reads is told where the room begins now.
 
+use std::sync::Arc;
+
 use futures_util::future::join;
 use parlor_cluster::CqlStore;
 use parlor_schema::{
@@ -17,7 +19,7 @@ fn late() -> Timestamp {
 }
 
 /// Reads all that is held of a room, and checks that it has no hole and ends at the head.
-async fn held(store: &CqlStore, room: RoomId) -> Vec<Event> {
+async fn held(store: &CqlStore, room: RoomId) -> Vec<Arc<Event>> {
     let read = store.read(room, ALL).await.unwrap();
     let head = store.head(room).await.unwrap();
     let begins = read.first().map_or(head.next(), |event| event.seq);
@@ -25,7 +27,7 @@ async fn held(store: &CqlStore, room: RoomId) -> Vec<Event> {
         assert_eq!(event.seq, begins.plus(place));
     }
     assert_eq!(begins.plus(read.len() as u64), head.next());
-    read.iter().map(|event| Event::clone(event)).collect()
+    read
 }
 
 async fn seqs(store: &CqlStore, room: RoomId, range: ReadRange) -> Vec<u64> {

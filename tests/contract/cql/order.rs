@@ -19,7 +19,7 @@ use super::{common, fill, open};
 use crate::make::{ALL, Dice, at, events, room, whole};
 
 /// Appends `turns` batches against whoever else does, as a writer must: after a conflict or an unknown outcome it reads the tail.
-async fn write(store: &CqlStore, room: RoomId, seed: u64, turns: u32) -> Vec<Event> {
+async fn write(store: &CqlStore, room: RoomId, seed: u64, turns: u32) -> Vec<Arc<Event>> {
     let (mut dice, mut head, mut mine) = (Dice(seed), Seq::ZERO, Vec::new());
     for _ in 0..turns {
         loop {
@@ -63,7 +63,7 @@ async fn two_nodes_that_race_append_each_position_once() {
         let store = Arc::clone(&stores[place]);
         tokio::spawn(async move { write(&store, id, place as u64, 40).await })
     });
-    let mut given: Vec<Event> = Vec::new();
+    let mut given: Vec<Arc<Event>> = Vec::new();
     for writer in join_all(writers).await {
         given.extend(writer.unwrap());
     }
@@ -132,10 +132,10 @@ async fn reads_of_many_buckets_are_what_a_list_would_give() {
         let within = given
             .iter()
             .filter(|event| (from..=to).contains(&event.seq.get()));
-        let (direction, wanted): (_, Vec<&Event>) = if dice.below(2) == 0 {
+        let (direction, wanted): (_, Vec<&Arc<Event>>) = if dice.below(2) == 0 {
             (Direction::Up, within.take(limit).collect())
         } else {
-            let mut last: Vec<&Event> = within.rev().take(limit).collect();
+            let mut last: Vec<&Arc<Event>> = within.rev().take(limit).collect();
             last.reverse();
             (Direction::Down, last)
         };
@@ -147,7 +147,7 @@ async fn reads_of_many_buckets_are_what_a_list_would_give() {
             bytes: usize::MAX,
         };
         let read = store.read(id, range).await.unwrap();
-        let read: Vec<&Event> = read.iter().map(|event| &**event).collect();
+        let read: Vec<_> = read.iter().collect();
         assert_eq!(read, wanted, "{range:?}");
     }
     for seq in [1, 31, 32, 33, 64, 65, head] {

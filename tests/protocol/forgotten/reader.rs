@@ -32,7 +32,7 @@ impl Timeline for Cut {
         &self,
         room: RoomId,
         expected: Seq,
-        events: Vec<Event>,
+        events: Vec<Arc<Event>>,
     ) -> PortFuture<'_, Result<Append, StoreError>> {
         self.0.append(room, expected, events)
     }
@@ -78,7 +78,9 @@ async fn reader() -> Reader {
         fingerprint: 0,
         content: json!({ "body": { "text": "x" } }).to_string().into(),
     });
-    let appended = store.append(room, Seq::ZERO, events.collect()).await;
+    let appended = store
+        .append(room, Seq::ZERO, events.map(Arc::new).collect())
+        .await;
     assert_eq!(appended.unwrap(), Append::Appended);
     let first_kept = FirstKept::default();
     first_kept.rises_to(Seq::FIRST);

@@ -150,7 +150,7 @@ pub(super) struct World {
     nodes: Vec<Place>,
     people: Vec<Person>,
     links: Links,
-    late: Vec<(Seq, Vec<Event>)>,
+    late: Vec<(Seq, Vec<Arc<Event>>)>,
     lags: Vec<Lag>,
     next: u64,
     history: History,

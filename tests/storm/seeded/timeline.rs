@@ -21,7 +21,7 @@ const EARLY: Duration = Duration::from_millis(100);
 const ON_ITS_WAY: Duration = Duration::from_millis(1);
 
 /// An append whose answer came before it.
-type Owed = (Instant, RoomId, Seq, Vec<Event>);
+type Owed = (Instant, RoomId, Seq, Vec<Arc<Event>>);
 
 /// A timeline over another.
 pub(super) struct ChangedTimeline {
@@ -50,12 +50,12 @@ impl ChangedTimeline {
         }
     }
 
-    fn tell(&self, room_id: RoomId, events: &[Event]) {
+    fn tell(&self, room_id: RoomId, events: &[Arc<Event>]) {
         self.peers.tell_all(|| Envelope::RoomMoved {
             room_id,
             head: events.last().map_or(Seq::ZERO, |event| event.seq),
             changes: Vec::new(),
-            events: events.iter().map(Carried::of).collect(),
+            events: events.iter().map(|event| Carried::of(event)).collect(),
         });
     }
 
@@ -63,7 +63,7 @@ impl ChangedTimeline {
         &self,
         room: RoomId,
         expected: Seq,
-        events: Vec<Event>,
+        events: Vec<Arc<Event>>,
     ) -> Result<Append, StoreError> {
         self.orders.at(Step::BeforeAppend);
         match self.orders.bug() {
@@ -101,7 +101,7 @@ impl Timeline for ChangedTimeline {
         &self,
         room: RoomId,
         expected: Seq,
-        events: Vec<Event>,
+        events: Vec<Arc<Event>>,
     ) -> PortFuture<'_, Result<Append, StoreError>> {
         Box::pin(self.change(room, expected, events))
     }
