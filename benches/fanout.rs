@@ -107,7 +107,7 @@ fn rooms(rooms: usize, messages: usize) -> Case {
         messages: messages * 100,
         entrants: vec![
             entrant("one by one", Kind::Bare(Ruler::OneByOne), None),
-            entrant(MEMORY, Kind::Node(Store::Tail, 0), at_least(0.85)),
+            entrant(MEMORY, Kind::Node(Store::Heads, 0), at_least(0.85)),
         ],
     }
 }

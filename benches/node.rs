@@ -24,12 +24,12 @@ use parlor_config::{AuthMode, Settings};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use tail::TailTimeline;
+use heads::HeadsTimeline;
 
 use crate::client::KEY;
 
-#[path = "tail.rs"]
-mod tail;
+#[path = "heads.rs"]
+mod heads;
 
 /// Where a node keeps its rooms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +38,8 @@ pub(crate) enum Store {
     Embedded,
     /// In memory: the store costs next to nothing.
     Memory,
-    /// In memory, and only the last events of each room: the store costs next to nothing for as long as it runs.
-    Tail,
+    /// In memory, and of a room that runs only its head: the store costs nothing of note for as long as it runs.
+    Heads,
 }
 
 /// What a node is started with.
@@ -87,9 +87,9 @@ impl Plan {
                     };
                     wiring::start_through(settings, over).await
                 }
-                Store::Tail => {
+                Store::Heads => {
                     let over = |ports| Ports {
-                        timeline: Arc::new(TailTimeline::default()),
+                        timeline: Arc::new(HeadsTimeline::default()),
                         directory: MemoryStore::new(),
                         ..ports
                     };

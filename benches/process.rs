@@ -39,7 +39,7 @@ pub(crate) fn serve_if_told() {
     let mut words = role.splitn(4, ' ');
     let store = match words.next() {
         Some("memory") => Store::Memory,
-        Some("tail") => Store::Tail,
+        Some("heads") => Store::Heads,
         Some("embedded") => Store::Embedded,
         other => panic!("no store is called {other:?}"),
     };
@@ -102,7 +102,7 @@ impl Server {
         };
         let store = match store {
             Store::Memory => "memory",
-            Store::Tail => "tail",
+            Store::Heads => "heads",
             Store::Embedded => "embedded",
         };
         let role = format!("{store} {workers} {handshakes} {}", folder.path().display());

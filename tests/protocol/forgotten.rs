@@ -3,19 +3,19 @@
 
 mod reader;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use parlor_cluster::CqlStore;
 use parlor_config::Settings;
 use parlor_schema::{
-    Event, EventId, EventKind, MsgId, RoomId, Seq, Timestamp,
+    EventKind, RoomId, Seq,
     port::{Append, Timeline as _},
 };
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use crate::{cql, support::Server};
+use crate::{cql, past, support::Server};
 
 /// The events of the first bucket, which ends with an append that runs over its 8192.
 const OLD: u64 = 8193;
@@ -41,19 +41,10 @@ async fn fill(keyspace: &str, room: RoomId) {
     let mut settings = Settings::default();
     over(keyspace)(&mut settings);
     let store = CqlStore::open(&settings.storage.cql).await.unwrap();
-    let now = Uuid::now_v7().get_timestamp().unwrap().to_unix().0;
-    let now = Timestamp::from_millis(i64::try_from(now).unwrap() * 1_000);
+    let now = past::now();
     let event = |seq: u64, kind: EventKind, content: Value| {
-        Arc::new(Event {
-            seq: Seq::new(seq),
-            id: EventId::new(Uuid::now_v7()),
-            kind,
-            sender: "ana".parse().unwrap(),
-            sent_at: now.minus_millis(if seq <= OLD { OLD_MS } else { 0 }),
-            msg_id: MsgId::new(Uuid::now_v7()),
-            fingerprint: 0,
-            content: Arc::from(content.to_string()),
-        })
+        let age_ms = if seq <= OLD { OLD_MS } else { 0 };
+        past::event(seq, now.minus_millis(age_ms), kind, &content)
     };
     let created =
         json!({ "kind": "group", "public": false, "retention_ms": KEPT_MS, "members": ["ana"] });

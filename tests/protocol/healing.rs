@@ -1,37 +1,25 @@
 //! A projection that a crash left behind its timeline is healed, and stays healed.
 
-use std::sync::Arc;
-
 use parlor_actors::room::members::Members;
 use parlor_cluster::EmbeddedStore;
 use parlor_schema::{
-    Event, EventId, EventKind, MsgId, RoomId, Seq, Timestamp,
+    EventKind, RoomId, Seq, Timestamp,
     port::{RoomDirectory, Timeline},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::Server;
+use crate::{past, support::Server};
 
 /// Makes a folder as a crash leaves it between the append of ben's removal and its step of the projection.
 async fn crashed() -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let room = RoomId::new(Uuid::now_v7());
-    let event = |seq: u64, kind: EventKind, content: Value| {
-        Arc::new(Event {
-            seq: Seq::new(seq),
-            id: EventId::new(Uuid::now_v7()),
-            kind,
-            sender: "ana".parse().unwrap(),
-            sent_at: Timestamp::from_millis(1_700_000_000_000),
-            msg_id: MsgId::new(Uuid::now_v7()),
-            fingerprint: 0,
-            content: Arc::from(content.to_string()),
-        })
-    };
+    let sent_at = Timestamp::from_millis(1_700_000_000_000);
     let created = json!({ "kind": "group", "public": false, "members": ["ana", "ben"] });
-    let created = event(1, EventKind::RoomCreated, created);
-    let removed = event(2, EventKind::MemberRemoved, json!({ "user_id": "ben" }));
+    let created = past::event(1, sent_at, EventKind::RoomCreated, &created);
+    let removed = json!({ "user_id": "ben" });
+    let removed = past::event(2, sent_at, EventKind::MemberRemoved, &removed);
     let store = EmbeddedStore::open(&folder.path().join("data")).unwrap();
     let delta = Members::default().apply(&created).unwrap();
     store

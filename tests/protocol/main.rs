@@ -32,6 +32,7 @@ mod messages;
 mod moderation;
 mod outside;
 mod passive;
+mod past;
 mod presence;
 mod readers;
 mod receipts;

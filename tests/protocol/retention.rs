@@ -1,16 +1,17 @@
 //! Resuming over what retention removed.
 
-use std::sync::Arc;
-
 use parlor_cluster::EmbeddedStore;
 use parlor_schema::{
-    Event, EventId, EventKind, MsgId, RoomId, Seq, Timestamp,
+    EventKind, RoomId, Seq,
     port::{Append, Timeline},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Client, Server};
+use crate::{
+    past,
+    support::{Client, Server},
+};
 
 /// Kept for one minute; the first three events are older.
 const RETENTION_MS: u64 = 60_000;
@@ -19,25 +20,9 @@ const RETENTION_MS: u64 = 60_000;
 async fn seeded() -> (Server, String) {
     let folder = tempfile::tempdir().unwrap();
     let room = RoomId::new(Uuid::now_v7());
-    let now = i64::try_from(
-        Uuid::now_v7()
-            .get_timestamp()
-            .map(|at| at.to_unix().0)
-            .unwrap(),
-    )
-    .unwrap()
-        * 1_000;
-    let event = |seq: u64, age_ms: i64, kind: EventKind, content: Value| {
-        Arc::new(Event {
-            seq: Seq::new(seq),
-            id: EventId::new(Uuid::now_v7()),
-            kind,
-            sender: "ana".parse().unwrap(),
-            sent_at: Timestamp::from_millis(now - age_ms),
-            msg_id: MsgId::new(Uuid::now_v7()),
-            fingerprint: 0,
-            content: Arc::from(content.to_string()),
-        })
+    let now = past::now();
+    let event = |seq: u64, age_ms: u64, kind: EventKind, content: Value| {
+        past::event(seq, now.minus_millis(age_ms), kind, &content)
     };
     let created = json!({ "kind": "group", "public": false, "retention_ms": RETENTION_MS, "members": ["ana"] });
     let mut events = vec![event(1, 300_000, EventKind::RoomCreated, created)];

@@ -11,14 +11,14 @@ use parlor_actors::{
 };
 use parlor_cluster::{MemoryBus, MemoryStore, RandomIds, SingleMembership, SystemClock};
 use parlor_schema::{
-    BootId, Event, EventId, EventKind, MsgId, RoomId, Seq, Timestamp,
+    BootId, Event, EventKind, RoomId, Seq, Timestamp,
     frame::{Ack, client::HistoryGet},
     port::{Append, Clock as _, Ids as _, NodeInfo, PortFuture, ReadRange, StoreError, Timeline},
 };
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::readers::Names;
+use crate::{past, readers::Names};
 
 /// Messages, and the first of them that is left: within a page, as where an append ran over a bucket's end.
 const HEAD: Seq = Seq::new(300);
@@ -68,19 +68,10 @@ async fn reader() -> Reader {
         internal_address: None,
     };
     let room = RoomId::new(Uuid::now_v7());
-    let events = (1..=HEAD.get()).map(|seq| Event {
-        seq: Seq::new(seq),
-        id: EventId::new(Uuid::now_v7()),
-        kind: EventKind::Message,
-        sender: "ana".parse().unwrap(),
-        sent_at: Timestamp::from_millis(0),
-        msg_id: MsgId::new(Uuid::now_v7()),
-        fingerprint: 0,
-        content: json!({ "body": { "text": "x" } }).to_string().into(),
-    });
-    let appended = store
-        .append(room, Seq::ZERO, events.map(Arc::new).collect())
-        .await;
+    let text = json!({ "body": { "text": "x" } });
+    let said = |seq| past::event(seq, Timestamp::from_millis(0), EventKind::Message, &text);
+    let events = (1..=HEAD.get()).map(said).collect();
+    let appended = store.append(room, Seq::ZERO, events).await;
     assert_eq!(appended.unwrap(), Append::Appended);
     let first_kept = FirstKept::default();
     first_kept.rises_to(Seq::FIRST);

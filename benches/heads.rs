@@ -1,4 +1,4 @@
-//! A timeline in memory that keeps a room's first events only, so that a bench which leaves the store out measures none.
+//! A timeline in memory that keeps no more than the heads of rooms, once these run, so that a bench which leaves the store out measures none.
 #![allow(dead_code, reason = "each bench uses a part")]
 
 use std::{
@@ -16,21 +16,21 @@ use parlor_schema::{
 /// in memory that nobody touches for long, would be the dearest part of a store that is to be left out.
 const KEPT_EVENTS: u64 = 16;
 
-/// The first [`KEPT_EVENTS`] events of each room; none of a room that has more.
+/// The head of each room, and its events while they are no more than [`KEPT_EVENTS`].
 #[derive(Debug, Default)]
-pub(crate) struct TailTimeline(Mutex<HashMap<RoomId, Tail>>);
+pub(crate) struct HeadsTimeline(Mutex<HashMap<RoomId, Room>>);
 
 #[derive(Debug, Default)]
-struct Tail {
+struct Room {
     head: u64,
     events: Vec<Arc<Event>>,
 }
 
-impl TailTimeline {
+impl HeadsTimeline {
     fn of<T>(
         &self,
         room: RoomId,
-        look: impl FnOnce(&mut Tail) -> T,
+        look: impl FnOnce(&mut Room) -> T,
     ) -> PortFuture<'_, Result<T, StoreError>>
     where
         T: Send + 'static,
@@ -40,31 +40,31 @@ impl TailTimeline {
     }
 }
 
-impl Timeline for TailTimeline {
+impl Timeline for HeadsTimeline {
     fn append(
         &self,
         room: RoomId,
         expected_head: Seq,
         events: Vec<Arc<Event>>,
     ) -> PortFuture<'_, Result<Append, StoreError>> {
-        self.of(room, |tail| {
-            if tail.head != expected_head.get() {
+        self.of(room, |held| {
+            if held.head != expected_head.get() {
                 return Append::Conflict {
-                    head: Seq::new(tail.head),
+                    head: Seq::new(held.head),
                 };
             }
-            tail.head += events.len() as u64;
-            if tail.head <= KEPT_EVENTS {
-                tail.events.extend(events);
+            held.head += events.len() as u64;
+            if held.head <= KEPT_EVENTS {
+                held.events.extend(events);
             } else {
-                tail.events.clear();
+                held.events.clear();
             }
             Append::Appended
         })
     }
 
     fn head(&self, room: RoomId) -> PortFuture<'_, Result<Seq, StoreError>> {
-        self.of(room, |tail| Seq::new(tail.head))
+        self.of(room, |held| Seq::new(held.head))
     }
 
     /// Panics where events are asked for that are gone: it is for cases in which nobody falls behind.
@@ -73,10 +73,10 @@ impl Timeline for TailTimeline {
         room: RoomId,
         range: ReadRange,
     ) -> PortFuture<'_, Result<Vec<Arc<Event>>, StoreError>> {
-        self.of(room, |tail| {
-            let kept = tail.head <= KEPT_EVENTS || range.from.get() > tail.head;
+        self.of(room, |held| {
+            let kept = held.head <= KEPT_EVENTS || range.from.get() > held.head;
             assert!(kept, "the events are kept");
-            let wanted = tail
+            let wanted = held
                 .events
                 .iter()
                 .filter(|event| range.from <= event.seq && event.seq <= range.to);
@@ -90,9 +90,9 @@ impl Timeline for TailTimeline {
     }
 
     fn seq_at(&self, room: RoomId, at: Timestamp) -> PortFuture<'_, Result<Seq, StoreError>> {
-        self.of(room, |tail| {
-            let later = tail.events.iter().find(|event| event.sent_at >= at);
-            later.map_or(Seq::new(tail.head + 1), |event| event.seq)
+        self.of(room, |held| {
+            let later = held.events.iter().find(|event| event.sent_at >= at);
+            later.map_or(Seq::new(held.head + 1), |event| event.seq)
         })
     }
 }
