@@ -11,6 +11,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    hint::black_box,
     rc::Rc,
     sync::{
         Arc,
@@ -48,6 +49,8 @@ use crate::{
 pub const MAILBOX: usize = 4096;
 /// Time between two looks at a line.
 const TURN_MS: u64 = 250;
+/// Places fetched together, as few as the processor's first cache holds with all around them.
+const PREFETCHED: usize = 16;
 /// Turns of the wheel between two looks for rooms that were started afresh.
 const REANNOUNCE_EVERY: u64 = 4;
 
@@ -251,8 +254,11 @@ impl Fanout {
             return self.rooms.withdraw(batch.room, self.id);
         };
         let (mut delivered, mut copies) = (0, Copies::default());
-        for place in &entry.places {
-            delivered += deliver(place, batch, &mut copies, &*self.ports.wire);
+        for together in entry.places.chunks(PREFETCHED) {
+            prefetch(together);
+            for place in together {
+                delivered += deliver(place, batch, &mut copies, &*self.ports.wire);
+            }
         }
         self.metrics.deliveries.inc_by(delivered);
     }
@@ -353,6 +359,18 @@ impl Fanout {
 
 /// The frames of a batch as one, for the sockets of this thread alone.
 type Copies = [Option<Rc<[u8]>>; Coding::ALL.len()];
+
+/// Has the processor fetch what some places need. After a turn of the loop it is in no cache, and many pieces take as long as one, unless the
+/// address of the next stands in the one before.
+fn prefetch(places: &[Place]) {
+    for Place { subscription, line } in places {
+        black_box((subscription.phase.get(), line.person.borrow().is_some()));
+        line.outlet.prefetch();
+    }
+    for place in places {
+        place.line.outlet.prefetch_socket();
+    }
+}
 
 fn deliver(place: &Place, batch: &Batch, copies: &mut Copies, wire: &dyn Wire) -> u64 {
     let (subscription, line) = (&place.subscription, &place.line);

@@ -57,20 +57,21 @@ pub enum Warned {
     Yes,
 }
 
-/// A connection as its thread sees it.
+/// A connection as its thread sees it. What each event needs stands first.
+#[repr(C)]
 pub struct Line {
-    /// The session's id.
-    pub session: SessionId,
     /// The way out.
     pub outlet: Outlet,
-    /// What of it is being served.
-    pub hand: Hand,
-    /// Its place on the wheel of its thread.
-    pub(crate) slot: Cell<usize>,
-    /// How its frames are coded.
-    pub coding: Coding,
     /// Who it is.
     pub person: RefCell<Option<Person>>,
+    /// How its frames are coded.
+    pub coding: Coding,
+    /// What of it is being served.
+    pub hand: Hand,
+    /// The session's id.
+    pub session: SessionId,
+    /// Its place on the wheel of its thread.
+    pub(crate) slot: Cell<usize>,
     /// When the last frame of any kind came, in monotonic milliseconds.
     pub last_in: Cell<u64>,
     /// Since when a message is coming that is not whole yet.

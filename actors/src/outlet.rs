@@ -13,6 +13,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    hint::black_box,
     rc::{Rc, Weak},
 };
 
@@ -42,6 +43,7 @@ pub trait Wakes {
 }
 
 #[derive(Default)]
+#[repr(C)]
 struct Lanes {
     ordered: VecDeque<Piece>,
     /// Bytes of the first of them that are written.
@@ -62,16 +64,17 @@ pub struct Left {
     pub is_wanted: bool,
 }
 
-/// The way out. What each event needs stands together, since a thousand of these take turns.
+/// The way out. What each event needs stands first and together, since a thousand of these take turns.
+#[repr(C)]
 pub struct Outlet {
     socket: Weak<dyn Wakes>,
     ledger: Rc<Ledger>,
-    closing: RefCell<Option<Closing>>,
-    stalled_since: Cell<Option<u64>>,
-    lanes: RefCell<Lanes>,
+    closing: RefCell<Option<Box<Closing>>>,
     /// The socket was woken, and has not looked since.
     woken: Cell<bool>,
     wants_room: Cell<bool>,
+    lanes: RefCell<Lanes>,
+    stalled_since: Cell<Option<u64>>,
 }
 
 impl Outlet {
@@ -191,10 +194,10 @@ impl Outlet {
     /// Ends the connection after what is in the ordered lane; the first call counts.
     pub fn close(&self, code: CloseCode, reason: &str) {
         if !self.is_closing() {
-            *self.closing.borrow_mut() = Some(Closing {
+            *self.closing.borrow_mut() = Some(Box::new(Closing {
                 code,
                 reason: reason.to_owned(),
-            });
+            }));
             self.wake_socket();
         }
     }
@@ -208,7 +211,7 @@ impl Outlet {
     /// Returns how the connection ends, once it does.
     #[must_use]
     pub fn closing(&self) -> Option<Closing> {
-        self.closing.borrow().clone()
+        self.closing.borrow().as_deref().cloned()
     }
 
     /// Shows the socket the frames to write, in order, and how many bytes of the first are written already; none: nothing waits. What is
@@ -280,6 +283,21 @@ impl Outlet {
         if lanes.ordered.is_empty() && lanes.ordered.capacity() > 0 {
             lanes.ordered = VecDeque::new();
         }
+    }
+
+    /// Has the processor fetch what a push or a write begins with.
+    pub fn prefetch(&self) {
+        black_box((self.woken.get(), self.lanes.borrow().ordered.len()));
+    }
+
+    /// Has it fetch what a push wakes, once the outlet is there.
+    pub(crate) fn prefetch_socket(&self) {
+        black_box(self.socket.strong_count());
+    }
+
+    /// Has it fetch what a write takes, once the outlet is there.
+    pub fn prefetch_front(&self) {
+        black_box(self.lanes.borrow().ordered.front().map(|piece| piece.len()));
     }
 
     /// Returns the bytes that wait.

@@ -59,7 +59,7 @@ use crate::{
         live::Live,
         miss::Missed,
         news::News,
-        packet::{Batch, Ring},
+        packet::Ring,
         pages::Pages,
         read::{FirstKept, Reader},
         replies::Replies,
@@ -144,17 +144,6 @@ enum Reach {
 }
 
 impl Reach {
-    /// Hands over events; answers whether the fan-out took them.
-    fn events(&self, batch: &Arc<Batch>) -> bool {
-        match self {
-            Self::Here(fanout) => {
-                fanout.events(batch);
-                true
-            }
-            Self::There(to) => to.try_send(Deliver::Events(batch.clone())).is_ok(),
-        }
-    }
-
     /// Answers whether the fan-out took it.
     fn deliver(&self, what: Deliver) -> bool {
         match self {

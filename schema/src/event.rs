@@ -205,17 +205,14 @@ pub struct MessageContent {
 }
 
 impl MessageContent {
-    /// Writes the content of a message whose body is kept as JSON already, which is copied as it is.
-    #[must_use]
-    pub fn write(body: &Body, reply_to: Option<Seq>, mentions: &[String]) -> String {
+    /// Writes the content of a message whose body is kept as JSON already, which is copied as it is, behind what is in `out`.
+    pub fn write(out: &mut String, body: &Body, reply_to: Option<Seq>, mentions: &[String]) {
         let mentions = match mentions {
             [] => String::new(),
             some => serde_json::to_string(some).expect("invariant: names are plain data"),
         };
-        let body = body.json();
-        let mut out = String::with_capacity(64 + body.len() + mentions.len());
         out.push_str(r#"{"body":"#);
-        out.push_str(body);
+        out.push_str(body.json());
         if let Some(seq) = reply_to {
             out.push_str(r#","reply_to":"#);
             out.push_str(&seq.to_string());
@@ -225,7 +222,6 @@ impl MessageContent {
             out.push_str(&mentions);
         }
         out.push('}');
-        out
     }
 }
 
@@ -352,7 +348,8 @@ mod tests {
         };
         for reply_to in [None, Some(Seq::new(7))] {
             for mentions in [vec![], vec!["bo".to_owned(), "@room".to_owned()]] {
-                let written = MessageContent::write(&Body::from(&body), reply_to, &mentions);
+                let mut written = String::new();
+                MessageContent::write(&mut written, &Body::from(&body), reply_to, &mentions);
                 let content = MessageContent {
                     body: body.clone(),
                     reply_to,

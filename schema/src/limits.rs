@@ -35,10 +35,15 @@ pub const ROOMS_MAX: usize = 1 << 18;
 pub const APPEND_EVENTS_MAX: usize = 128;
 /// Commands waiting in one room for the append in flight; more are refused `unavailable`.
 pub const ROOM_QUEUE_MAX: usize = 1024;
-/// Events a room keeps in memory for reads near the head.
-pub const RING_EVENTS_MAX: usize = 256;
+/// Events a room keeps in memory for reads near the head: those of a few seconds of a lively room. More would be fetched from memory in vain, as each new
+/// event takes the place of the oldest, which no cache holds any more.
+pub const RING_EVENTS_MAX: usize = 64;
 /// Bytes of events a room keeps in memory, whatever their number.
 pub const RING_BYTES_MAX: usize = 256 * 1024;
+/// Durable events of other nodes that a room keeps until those before them are there; what is more is read from the timeline.
+pub const CARRIED_EVENTS_MAX: usize = 256;
+/// Bytes of them.
+pub const CARRIED_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of pages of the log that all rooms of a node keep for those who read the same ones, about.
 pub const PAGES_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Sessions of one thread that read the log at once; the others have their turns, so that a reconnect of many delays nobody who is here.

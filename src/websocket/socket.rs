@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
+    hint::black_box,
     io::{self, IoSlice},
     rc::{Rc, Weak},
     sync::Arc,
@@ -47,20 +48,21 @@ pub struct Setup {
     pub wire: Arc<dyn Wire>,
 }
 
-/// The socket of a connection.
+/// The socket of a connection. What each flush needs stands first.
+#[repr(C)]
 pub(super) struct Socket {
-    pub(super) line: Rc<Line>,
-    /// None once it is over.
-    stream: RefCell<Option<Stream>>,
-    clock: Arc<dyn Clock>,
-    wire: Arc<dyn Wire>,
-    /// The task that reads: woken when the stream takes more, and for the end.
-    task: RefCell<Waker>,
     dirty: Cell<bool>,
     /// The stream is full; the task goes on when it takes more.
     waiting: Cell<bool>,
     close_sent: Cell<bool>,
     ending: Cell<bool>,
+    pub(super) line: Rc<Line>,
+    /// None once it is over.
+    stream: RefCell<Option<Stream>>,
+    /// The task that reads: woken when the stream takes more, and for the end.
+    task: RefCell<Waker>,
+    clock: Arc<dyn Clock>,
+    wire: Arc<dyn Wire>,
 }
 
 impl Socket {
@@ -132,6 +134,19 @@ impl Socket {
         }
         if self.waiting.replace(false) && !self.dirty.replace(true) {
             flush::mark(self.clone());
+        }
+    }
+
+    /// Has the processor fetch what a flush begins with.
+    pub(super) fn prefetch(&self) {
+        black_box((self.dirty.get(), self.stream.borrow().is_some()));
+    }
+
+    /// Has it fetch what that leads to.
+    pub(super) fn prefetch_behind(&self) {
+        self.line.outlet.prefetch();
+        if let Some(stream) = &*self.stream.borrow() {
+            stream.prefetch();
         }
     }
 

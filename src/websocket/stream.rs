@@ -1,6 +1,7 @@
 //! The bytes under a connection: TCP, or TLS over it.
 
 use std::{
+    hint::black_box,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll},
@@ -8,7 +9,7 @@ use std::{
 
 use actix_rt::net::TcpStream;
 use actix_tls::accept::rustls_0_23::TlsStream;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
 /// What a connection runs over.
 pub enum Stream {
@@ -39,6 +40,13 @@ impl Stream {
         match self {
             Self::Plain(stream) => stream.set_nodelay(true),
             Self::Tls(stream) => stream.get_ref().0.set_nodelay(true),
+        }
+    }
+
+    /// Has the processor fetch what a write begins with: what is known of the socket. Nothing is read or written.
+    pub(super) fn prefetch(&self) {
+        if let Self::Plain(stream) = self {
+            let _ = black_box(stream.try_io(Interest::WRITABLE, || Ok(())));
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Owns the roles of PROTOCOL section 4. Pure: the same members, frame and time give the same verdict.
 
+use std::sync::Arc;
+
 use parlor_schema::{
     ErrorCode, EventKind, Role, RoomKind, Seq, Timestamp, UserId,
     event::{MemberContent, RoomCreatedContent, RoomUpdatedContent},
@@ -26,7 +28,7 @@ pub struct Draft {
     /// Its kind.
     pub kind: EventKind,
     /// Its content.
-    pub content: String,
+    pub content: Arc<str>,
 }
 
 /// What becomes of a frame.
@@ -54,15 +56,16 @@ impl Verdict {
     }
 
     /// Makes the verdict that appends one event whose content is JSON already.
-    pub(super) fn written(kind: EventKind, content: String) -> Self {
+    pub(super) fn written(kind: EventKind, content: Arc<str>) -> Self {
         Self::Append(vec![Draft { kind, content }], Vec::new())
     }
 }
 
 fn draft(kind: EventKind, content: &impl Serialize) -> Draft {
+    let content = serde_json::to_string(content).expect("event contents are plain data");
     Draft {
         kind,
-        content: serde_json::to_string(content).expect("event contents are plain data"),
+        content: content.into(),
     }
 }
 

@@ -38,6 +38,8 @@ impl Key {
 pub struct Dedupe {
     seqs: IdMap<Key, Seq>,
     order: VecDeque<(Timestamp, Key, Seq)>,
+    /// When the oldest of them was sent; it stands here, as the entry is in no cache when a room is asked again.
+    oldest: Option<Timestamp>,
 }
 
 impl Dedupe {
@@ -50,20 +52,25 @@ impl Dedupe {
     /// Remembers an event; of several with one key the last counts, as it carries the reply.
     pub fn insert(&mut self, key: Key, seq: Seq, sent_at: Timestamp) {
         self.seqs.insert(key, seq);
+        self.oldest.get_or_insert(sent_at);
         self.order.push_back((sent_at, key, seq));
     }
 
     /// Forgets what was sent before `horizon`.
     pub fn expire(&mut self, horizon: Timestamp) {
+        if self.oldest.is_none_or(|oldest| oldest >= horizon) {
+            return;
+        }
         while let Some((sent_at, key, seq)) = self.order.front().copied() {
             if sent_at >= horizon {
-                return;
+                break;
             }
             self.order.pop_front();
             if self.seqs.get(&key) == Some(&seq) {
                 self.seqs.remove(&key);
             }
         }
+        self.oldest = self.order.front().map(|(sent_at, ..)| *sent_at);
     }
 
     /// Tells whether no more can be remembered.
@@ -100,5 +107,12 @@ mod tests {
         dedupe.expire(Timestamp::from_millis(20));
         assert_eq!(dedupe.find(key(1)), None);
         assert_eq!(dedupe.find(key(2)), Some(Seq::new(2)));
+        dedupe.expire(Timestamp::from_millis(21));
+        assert!(dedupe.is_empty());
+        dedupe.insert(key(3), Seq::new(3), Timestamp::from_millis(30));
+        dedupe.expire(Timestamp::from_millis(30));
+        assert_eq!(dedupe.find(key(3)), Some(Seq::new(3)));
+        dedupe.expire(Timestamp::from_millis(31));
+        assert_eq!(dedupe.find(key(3)), None);
     }
 }

@@ -1,5 +1,7 @@
 //! Deciding `message.send`.
 
+use std::sync::Arc;
+
 use parlor_schema::{
     ErrorCode, EventKind, Role, Seq, UserId,
     event::MessageContent,
@@ -11,6 +13,7 @@ use super::{
     decide::{Case, Verdict},
     state::Lookup,
 };
+use crate::scratch;
 
 /// The mention that names everybody.
 pub const ROOM_MENTION: &str = "@room";
@@ -48,7 +51,10 @@ pub(super) fn decide(case: &Case<'_>, send: &MessageSend) -> Result<Verdict, Ref
     {
         return Ok(Verdict::Needs(lookup));
     }
-    let content = MessageContent::write(&send.body, send.reply_to, &mentions);
+    let content = scratch::text(|out| {
+        MessageContent::write(out, &send.body, send.reply_to, &mentions);
+        Arc::from(out.as_str())
+    });
     Ok(Verdict::written(EventKind::Message, content))
 }
 

@@ -80,6 +80,10 @@ impl Room {
         if self.missed.stage == Stage::Sure {
             return false;
         }
+        if self.env.ports.is_alone() {
+            // Nobody else can have brought the user in: what is refused here is to be refused.
+            return self.missed.holds(user);
+        }
         let access = state.members.access(user, self.env.ports.clock.now());
         let is_refused = match access {
             Access::Member(_) => false,
@@ -91,7 +95,7 @@ impl Room {
                 )
             ),
         };
-        (is_refused && !self.env.ports.is_alone()) || self.missed.holds(user)
+        is_refused || self.missed.holds(user)
     }
 
     /// Tells whether a frame that comes now may be answered, without an append, on what is known here.

@@ -12,7 +12,9 @@ use parlor_schema::{
 };
 
 use super::{
-    Core, Projecting, Room, load,
+    Core, Projecting, Reach, Room,
+    ask::Deliver,
+    load,
     packet::{Batch, Evicts, Packet},
     state::{Effect, Evicted, Found, Lookup, Origin},
 };
@@ -25,6 +27,7 @@ impl Room {
     pub(super) fn perform(&mut self, effects: Vec<Effect>, ctx: &mut Context<Self>) {
         let mut effects: VecDeque<Effect> = effects.into();
         let mut packets = Vec::new();
+        let is_alone = self.env.ports.is_alone();
         while let Some(effect) = effects.pop_front() {
             if !matches!(effect, Effect::Publish { .. }) {
                 self.deliver(&mut packets);
@@ -39,6 +42,8 @@ impl Room {
                     origin,
                 } => {
                     match origin {
+                        // There is nobody to tell.
+                        Origin::Here if is_alone => {}
                         Origin::Here => self.news.note(&event, evicted),
                         Origin::Elsewhere => drop(self.env.metrics.followed_events.inc()),
                         Origin::Carried => drop(self.env.metrics.carried_events.inc()),
@@ -278,12 +283,21 @@ impl Room {
         if packets.is_empty() {
             return;
         }
-        let batch = Arc::new(Batch::new(self.id, std::mem::take(packets)));
-        for target in self.interest.values_mut() {
-            // When full: the thread is owed a nudge, and its sessions read the room themselves (promise P-4).
-            if !target.owed {
-                target.owed = !target.to.events(&batch);
+        let batch = Batch::new(self.id, std::mem::take(packets));
+        // When full: the thread is owed a nudge, and its sessions read the room themselves (promise P-4).
+        let mut away = Vec::new();
+        for target in self.interest.values_mut().filter(|target| !target.owed) {
+            match &target.to {
+                Reach::Here(fanout) => fanout.events(&batch),
+                Reach::There(_) => away.push(target),
             }
+        }
+        if away.is_empty() {
+            return;
+        }
+        let batch = Arc::new(batch);
+        for target in away {
+            target.owed = !target.to.deliver(Deliver::Events(batch.clone()));
         }
     }
 

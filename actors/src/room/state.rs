@@ -458,7 +458,7 @@ impl RoomState {
                 sent_at,
                 msg_id: pending.msg_id,
                 fingerprint: pending.fingerprint,
-                content: draft.content.into(),
+                content: draft.content,
             }));
         }
         self.flying.push(Flying {

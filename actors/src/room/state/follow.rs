@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parlor_schema::{
     Event, Seq,
-    limits::{RING_BYTES_MAX, RING_EVENTS_MAX},
+    limits::{CARRIED_BYTES_MAX, CARRIED_EVENTS_MAX},
     port::StoreError,
 };
 
@@ -21,7 +21,7 @@ impl RoomState {
     /// Takes durable events that another node told, in order. Those that come next are folded in once nothing is in flight; what is
     /// missing is read.
     ///
-    /// When full ([`RING_EVENTS_MAX`], [`RING_BYTES_MAX`]): the rest is read.
+    /// When full ([`CARRIED_EVENTS_MAX`], [`CARRIED_BYTES_MAX`]): the rest is read.
     pub fn hear_events(&mut self, events: Vec<Arc<Event>>, at: &Moment<'_>) -> Vec<Effect> {
         let mut bytes: usize = self.carried.iter().map(|event| event.weight()).sum();
         for event in events {
@@ -36,7 +36,7 @@ impl RoomState {
                 continue;
             }
             bytes += event.weight();
-            let fits = self.carried.len() < RING_EVENTS_MAX && bytes <= RING_BYTES_MAX;
+            let fits = self.carried.len() < CARRIED_EVENTS_MAX && bytes <= CARRIED_BYTES_MAX;
             if event.seq == last.next() && fits {
                 self.carried.push_back(event);
             }
@@ -208,7 +208,7 @@ mod tests {
     fn more_than_fits_is_read() {
         let mut room = room();
         room.hear(Seq::new(6), &at());
-        let many = 7 + RING_EVENTS_MAX as u64;
+        let many = 7 + CARRIED_EVENTS_MAX as u64;
         room.hear_events(events(7, many), &at());
         let effects = room.followed(Ok(events(6, 6)), &at());
         assert_eq!(room.head(), Seq::new(many - 1));
