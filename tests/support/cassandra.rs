@@ -21,7 +21,10 @@ use std::{
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -266,21 +269,24 @@ impl Drop for Node {
     }
 }
 
-/// Finds two ports that are free on all of `hosts`.
+/// Finds two ports that are free on all of `hosts`, and that nobody else of this process is given. They lie below those that systems give to connections
+/// going out: such a connection could take one before it is used, and whoever looks whether the server is there yet would now and then reach nobody but
+/// itself.
 fn free_ports(hosts: &[String]) -> [u16; 2] {
-    loop {
-        // Held until both are chosen, so that they differ.
-        let chosen: Vec<TcpListener> = (0..2)
-            .map(|_| TcpListener::bind((hosts[0].as_str(), 0)).unwrap())
-            .collect();
-        let ports = [&chosen[0], &chosen[1]].map(|socket| socket.local_addr().unwrap().port());
-        let others = hosts[1..]
-            .iter()
-            .flat_map(|host| ports.map(|port| (host.as_str(), port)));
-        if others.map(TcpListener::bind).all(|bound| bound.is_ok()) {
-            return ports;
-        }
-    }
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 2_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let start = std::process::id().wrapping_mul(97);
+    let is_free = |port: &u16| {
+        let mut hosts = hosts.iter();
+        hosts.all(|host| TcpListener::bind((host.as_str(), *port)).is_ok())
+    };
+    let mut free = (0..COUNT)
+        .map(|_| start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT)
+        .filter_map(|place| u16::try_from(FIRST + place).ok())
+        .filter(is_free);
+    let mut next = || free.next().expect("a free port");
+    [next(), next()]
 }
 
 /// Brings Cassandra's jars by Maven, unless they are there; returns their folder.
