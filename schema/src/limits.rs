@@ -35,8 +35,8 @@ pub const ROOMS_MAX: usize = 1 << 18;
 pub const APPEND_EVENTS_MAX: usize = 128;
 /// Commands waiting in one room for the append in flight; more are refused `unavailable`.
 pub const ROOM_QUEUE_MAX: usize = 1024;
-/// Events a room keeps in memory for reads near the head: those of a few seconds of a lively room. More would be fetched from memory in vain, as each new
-/// event takes the place of the oldest, which no cache holds any more.
+/// Events a room keeps in memory for reads near the head: those of a few seconds of a lively room. Each new event takes the place of the
+/// oldest, and the more there are, the less of that is in a cache still; what is further back is read from the store.
 pub const RING_EVENTS_MAX: usize = 64;
 /// Bytes of events a room keeps in memory, whatever their number.
 pub const RING_BYTES_MAX: usize = 256 * 1024;

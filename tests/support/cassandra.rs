@@ -269,9 +269,8 @@ impl Drop for Node {
     }
 }
 
-/// Finds two ports that are free on all of `hosts`, and that nobody else of this process is given. They lie below those that systems give to connections
-/// going out: such a connection could take one before it is used, and whoever looks whether the server is there yet would now and then reach nobody but
-/// itself.
+/// Finds two ports that are free on all of `hosts`, and that nobody else of this process is given. They lie below those that systems give to
+/// connections going out and to listeners that name none: one of those could take a port before Cassandra has started, and be taken for it.
 fn free_ports(hosts: &[String]) -> [u16; 2] {
     const FIRST: u32 = 10_000;
     const COUNT: u32 = 2_000;
