@@ -4,7 +4,8 @@
 //!
 //! Invariants:
 //! - BH-1: the server does with each attack what the table says, or the bench fails.
-//! - BH-2: the attacker is one thread that runs on what others leave; bystanders and measuring have threads of their own.
+//! - BH-2: the attacker is one thread that runs on what others leave, on another core than the server's worker; bystanders and measuring have threads of
+//!   their own.
 #![allow(
     clippy::unwrap_used,
     clippy::cast_precision_loss,
@@ -40,6 +41,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::thread::CpuSet;
 use tokio::{
     runtime::{Builder, Runtime},
     task::LocalSet,
@@ -82,6 +84,8 @@ impl Figures {
 struct Siege {
     attack: Attack,
     server: Server,
+    /// Where the attacker may run.
+    cores: CpuSet,
     watch: Bystanders,
     room: String,
     runtime: Runtime,
@@ -97,6 +101,7 @@ impl Siege {
         });
         Self {
             attack,
+            cores: server.take_cores(),
             server,
             watch,
             room,
@@ -124,10 +129,10 @@ impl Siege {
     /// Has the attacker's thread begin (BH-2).
     fn launch(&self, attack: Attack, is_last: bool) -> (Stage, JoinHandle<()>) {
         let stage = Stage::default();
-        let addr = self.server.addr;
+        let (addr, cores) = (self.server.addr, self.cores);
         let (room, own) = (self.room.clone(), stage.clone());
         let attacker = thread::spawn(move || {
-            process::idle_thread();
+            process::as_if_remote(&cores);
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
             let site = Site::new(addr, &room, own, is_last);
             runtime.block_on(LocalSet::new().run_until(attack.run(&site)));

@@ -18,12 +18,14 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
 };
 
+use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use crate::{
     figures::{self, text},
     node::{Plan, Store},
+    usage,
 };
 
 /// What tells the binary to be the server: store, workers, new connections of an address in a second, and folder.
@@ -125,6 +127,23 @@ impl Server {
         }
     }
 
+    /// Gives each thread with sockets a core, and answers which are left for others: all of them, and nothing is given, where none would be.
+    ///
+    /// A thread of the lowest priority is let in where a busy one yields, for milliseconds, and even while another core sleeps.
+    pub(crate) fn take_cores(&self) -> CpuSet {
+        let all = sched_getaffinity(None).unwrap();
+        let mut cores = (0..CpuSet::MAX_CPU).filter(|core| all.is_set(*core));
+        let workers = usage::threads(self.pid, "actix-rt|");
+        assert!(!workers.is_empty(), "a server has threads with sockets");
+        if all.count() as usize <= workers.len() {
+            return all;
+        }
+        for (worker, core) in workers.into_iter().zip(cores.by_ref()) {
+            sched_setaffinity(Pid::from_raw(worker), &with(CpuSet::new(), core)).unwrap();
+        }
+        cores.fold(CpuSet::new(), with)
+    }
+
     /// Has a profile begin, if there are to be any (BP-2).
     pub(crate) fn begin(&self) {
         if self.profiles.is_some() {
@@ -176,12 +195,19 @@ impl Server {
     }
 }
 
-/// Has the calling thread run only on what other threads leave (`SCHED_IDLE`), as clients with machines of their own would seem to.
-pub(crate) fn idle_thread() {
+fn with(mut cores: CpuSet, core: usize) -> CpuSet {
+    cores.set(core);
+    cores
+}
+
+/// Has the calling thread be to a server what clients with machines of their own would be, as far as one machine allows: it runs only on
+/// what other threads leave (`SCHED_IDLE`), and only on `cores`.
+pub(crate) fn as_if_remote(cores: &CpuSet) {
     let own = std::fs::read_link("/proc/thread-self").unwrap();
     let mut chrt = Command::new("chrt");
     chrt.args(["--idle", "--pid", "0"])
         .arg(own.file_name().unwrap());
     let done = chrt.status().expect("chrt (util-linux) is there");
     assert!(done.success(), "the policy of a thread");
+    sched_setaffinity(None, cores).unwrap();
 }

@@ -29,6 +29,19 @@ fn run_time(thread: &Path) -> Option<Duration> {
     Some(Duration::from_nanos(ns))
 }
 
+/// Returns the numbers of a process's threads whose name begins so.
+pub(crate) fn threads(pid: u32, name: &str) -> Vec<i32> {
+    let threads = std::fs::read_dir(folder(Some(pid)) + "/task").expect("the process is there");
+    threads
+        .filter_map(|thread| {
+            let thread = thread.ok()?;
+            let named = std::fs::read_to_string(thread.path().join("comm")).ok()?;
+            let number = thread.file_name().into_string().ok()?.parse().ok()?;
+            named.starts_with(name).then_some(number)
+        })
+        .collect()
+}
+
 /// Returns the bytes of a process that are in memory.
 pub(crate) fn resident(pid: u32) -> u64 {
     status(pid, "VmRSS:")
