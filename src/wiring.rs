@@ -279,7 +279,7 @@ fn run(
     let drain = Drain::new();
     let ws = ws_state(settings, &base, &front, &sessions, &drain);
     let watch = Watch::start(
-        &ports,
+        ports.clone(),
         base.cluster.clone(),
         base.store.clone(),
         metrics.clone(),

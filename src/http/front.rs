@@ -41,4 +41,7 @@ pub trait Front: Send + Sync {
 
     /// Tells what does not work and is no reason to get no traffic, in words for an operator.
     fn troubles(&self) -> Vec<String>;
+
+    /// Brings the metrics up to date with what is counted elsewhere.
+    fn refresh_metrics(&self);
 }

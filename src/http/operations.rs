@@ -40,6 +40,7 @@ pub(super) async fn ready(state: web::Data<HttpState>) -> Result<HttpResponse, P
 /// `GET /metrics`
 pub(super) async fn metrics(state: web::Data<HttpState>) -> HttpResponse {
     const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    state.front.refresh_metrics();
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, TYPE))
         .body(state.metrics.encode())

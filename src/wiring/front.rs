@@ -62,4 +62,8 @@ impl Front for ActorFront {
     fn troubles(&self) -> Vec<String> {
         self.watch.troubles()
     }
+
+    fn refresh_metrics(&self) {
+        self.watch.copy_counts();
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -16,11 +16,11 @@ use parlor_actors::{
     ports::Ports,
 };
 use parlor_cluster::{CqlStats, PeerLink, RedisHealth, http::CallFailure, link::Carrier};
-use parlor_schema::{RoomId, port::Clock};
+use parlor_schema::RoomId;
 
 use super::{Cluster, Store};
 
-/// How often is looked.
+/// How often a store that is another process is asked whether it is there.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a store may be away before the node is not ready: longer than a failover within it.
 const STORE_AWAY_MS: u64 = 5_000;
@@ -29,77 +29,74 @@ const NO_ROOM: RoomId = RoomId::new(uuid::Uuid::nil());
 
 /// How the store and Redis are.
 pub(super) struct Watch {
-    clock: Arc<dyn Clock>,
+    ports: Ports,
     cluster: Cluster,
+    store: Store,
+    metrics: Arc<Metrics>,
     /// When the store answered last.
     answered_ms: AtomicU64,
-    probed: Probed,
-}
-
-/// Whether the store is asked whether it is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Probed {
-    /// It is another process.
-    Yes,
-    /// It is this one.
-    No,
+    /// Held while counts are copied: where two ask at once, none goes back.
+    copying: Mutex<()>,
 }
 
 impl Watch {
-    /// Starts to look, on this thread.
+    /// Makes it, and starts to look on this thread where the store is another process.
     pub(super) fn start(
-        ports: &Ports,
+        ports: Ports,
         cluster: Cluster,
         store: Store,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let watch = Arc::new(Self {
             answered_ms: AtomicU64::new(ports.clock.monotonic_ms()),
-            clock: ports.clock.clone(),
+            ports,
             cluster,
-            probed: match store {
-                Store::Cql(_) => Probed::Yes,
-                Store::Embedded(_) => Probed::No,
-            },
+            store,
+            metrics,
+            copying: Mutex::new(()),
         });
-        if watch.probed == Probed::Yes {
-            actix_rt::spawn(watch.clone().probe(ports.clone(), metrics.clone()));
-        } else {
-            metrics.outside.store_up.set(1);
+        match watch.store {
+            Store::Cql(_) => {
+                actix_rt::spawn(watch.clone().probe());
+            }
+            Store::Embedded(_) => {
+                watch.metrics.outside.store_up.set(1);
+            }
         }
-        actix_rt::spawn(watch.clone().copy(ports.clone(), store, metrics));
         watch
     }
 
-    async fn probe(self: Arc<Self>, ports: Ports, metrics: Arc<Metrics>) {
+    async fn probe(self: Arc<Self>) {
+        let store_up = &self.metrics.outside.store_up;
         loop {
-            match ports.timeline.head(NO_ROOM).await {
+            match self.ports.timeline.head(NO_ROOM).await {
                 Ok(_) => {
-                    self.answered_ms.store(self.clock.monotonic_ms(), Relaxed);
-                    metrics.outside.store_up.set(1);
+                    let now = self.ports.clock.monotonic_ms();
+                    self.answered_ms.store(now, Relaxed);
+                    store_up.set(1);
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the store does not answer");
-                    metrics.outside.store_up.set(0);
+                    store_up.set(0);
                 }
             }
             actix_rt::time::sleep(LOOK_EVERY).await;
         }
     }
 
-    async fn copy(self: Arc<Self>, ports: Ports, store: Store, metrics: Arc<Metrics>) {
-        loop {
-            let outside = &metrics.outside;
-            let nodes = ports.membership.view().nodes.len();
-            outside.nodes.set(i64::try_from(nodes).unwrap_or(i64::MAX));
-            if let Some(health) = self.cluster.redis_health() {
-                copy_redis(outside, &health);
-                copy_links(outside, &health, &self.cluster.links());
-            }
-            if let Store::Cql(store) = &store {
-                copy_cql(outside, &store.stats());
-            }
-            actix_rt::time::sleep(LOOK_EVERY).await;
+    /// Copies what the adapters have counted until now into the metrics.
+    pub(super) fn copy_counts(&self) {
+        let copying = self.copying.lock();
+        let _copying = copying.unwrap_or_else(PoisonError::into_inner);
+        let outside = &self.metrics.outside;
+        let nodes = self.ports.membership.view().nodes.len();
+        outside.nodes.set(i64::try_from(nodes).unwrap_or(i64::MAX));
+        if let Some(health) = self.cluster.redis_health() {
+            copy_redis(outside, &health);
+            copy_links(outside, &health, &self.cluster.links());
+        }
+        if let Store::Cql(store) = &self.store {
+            copy_cql(outside, &store.stats());
         }
     }
 
@@ -146,15 +143,13 @@ impl Watch {
 
     /// Tells how long ago the store answered.
     pub(super) fn silent_ms(&self) -> u64 {
-        match self.probed {
-            Probed::Yes => self.silent_for_ms(),
-            Probed::No => 0,
+        match self.store {
+            Store::Cql(_) => {
+                let now = self.ports.clock.monotonic_ms();
+                now.saturating_sub(self.answered_ms.load(Relaxed))
+            }
+            Store::Embedded(_) => 0,
         }
-    }
-
-    fn silent_for_ms(&self) -> u64 {
-        let now = self.clock.monotonic_ms();
-        now.saturating_sub(self.answered_ms.load(Relaxed))
     }
 }
 

@@ -371,14 +371,12 @@ impl RedisBus {
         let mut incoming = Incoming::default();
         let channel = self.names.inbox(&self.own.node_id);
         while let Some(Arrived { packet, by }) = packets.next().await {
-            let way = match by {
-                None => &self.counters.received,
-                Some(_) => &self.counters.called,
-            };
-            count(way, 1);
-            // A call is sealed as a whole, and was checked.
             let open = match by {
-                None => self.seal.open(&channel, &packet),
+                None => {
+                    count(&self.counters.received, 1);
+                    self.seal.open(&channel, &packet)
+                }
+                // A call is sealed as a whole; it was checked, and its packets are counted.
                 Some(_) => Some(&packet[..]),
             };
             let Some(open) = open else {

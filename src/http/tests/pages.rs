@@ -1,6 +1,6 @@
 //! Operations, documents and the page.
 
-use std::{collections::BTreeSet, fs, io::Read as _, path::Path};
+use std::{collections::BTreeSet, fs, io::Read as _, path::Path, sync::atomic::Ordering::Relaxed};
 
 use flate2::read::GzDecoder;
 
@@ -36,13 +36,15 @@ async fn health_tells_why_it_is_not_ready() {
 
 #[actix_web::test]
 async fn metrics_are_openmetrics() {
-    let answer = server().ask("GET", "/metrics", "").await;
+    let server = server();
+    let answer = server.ask("GET", "/metrics", "").await;
     assert!(
         answer
             .header("content-type")
             .starts_with("application/openmetrics-text; version=1.0.0")
     );
     assert!(answer.bytes.ends_with(b"# EOF\n"));
+    assert_eq!(server.front.refreshed.load(Relaxed), 1, "as of now");
 }
 
 #[actix_web::test]

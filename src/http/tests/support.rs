@@ -3,7 +3,10 @@
 use std::{
     net::IpAddr,
     str::FromStr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use actix_http::Request;
@@ -52,6 +55,8 @@ pub(super) struct FakeFront {
     pub(super) duplicate: Mutex<Duplicate>,
     pub(super) role: Mutex<Option<Role>>,
     pub(super) reasons: Mutex<Vec<String>>,
+    /// How often the metrics were brought up to date.
+    pub(super) refreshed: AtomicUsize,
 }
 
 pub(super) fn seq(number: u64) -> Seq {
@@ -121,6 +126,10 @@ impl Front for FakeFront {
 
     fn troubles(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn refresh_metrics(&self) {
+        self.refreshed.fetch_add(1, Relaxed);
     }
 }
 

@@ -11,7 +11,7 @@ use parlor_schema::{
 };
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::{Arrived, BEAT_EVERY, Link, RedisBus};
+use super::{Arrived, BEAT_EVERY, Link, RedisBus, count};
 use crate::{
     http::{CallFailure, Peer, Stamp},
     link::{Carrier, Contents, Load, pack_contents, pack_heartbeat},
@@ -236,16 +236,19 @@ impl RedisBus {
         {
             link.heard = Some((self.clock.monotonic_ms(), stamp.time));
         }
-        body.split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-            .filter(|line| {
-                !self.queue.put(Arrived {
-                    packet: line.to_vec(),
-                    by: Some((stamp.from.clone(), stamp.boot)),
-                })
-            })
-            .count()
-            == 0
+        let mut all = true;
+        for line in body.split(|byte| *byte == b'\n') {
+            if line.is_empty() {
+                continue;
+            }
+            let is_taken = self.queue.put(Arrived {
+                packet: line.to_vec(),
+                by: Some((stamp.from.clone(), stamp.boot)),
+            });
+            count(&self.counters.called, usize::from(is_taken));
+            all &= is_taken;
+        }
+        all
     }
 }
 
