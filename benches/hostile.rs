@@ -6,8 +6,6 @@
 //! - BH-1: the server does with each attack what the table says, or the bench fails.
 //! - BH-2: the attacker is one thread that runs on what others leave, on another core than the server's worker; bystanders and measuring have threads of
 //!   their own.
-//! - BH-3: it rests for a moment in every few, in which its core is idle: a virtual machine whose cores are all busy may have its disk wait for
-//!   milliseconds, whoever made them busy.
 #![allow(
     clippy::unwrap_used,
     clippy::cast_precision_loss,
@@ -137,10 +135,7 @@ impl Siege {
             process::as_if_remote(&cores);
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
             let site = Site::new(addr, &room, own, is_last);
-            runtime.block_on(LocalSet::new().run_until(async {
-                tokio::task::spawn_local(stage::rest_at_times());
-                attack.run(&site).await;
-            }));
+            runtime.block_on(LocalSet::new().run_until(attack.run(&site)));
             assert!(site.stage.done() > 0, "BH-1: something was done");
         });
         while !stage.has_begun() {

@@ -1,30 +1,9 @@
 //! What the attacker's thread and the one that measures say to each other.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    thread,
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
-
-/// How long the attacker's thread works before it rests, and how long it does (BH-3).
-pub(crate) const WORKS: Duration = Duration::from_millis(9);
-const RESTS: Duration = Duration::from_millis(1);
-
-/// Has the thread rest.
-pub(crate) fn rest() {
-    thread::sleep(RESTS);
-}
-
-/// Has it rest again and again, whatever else it does.
-pub(crate) async fn rest_at_times() {
-    loop {
-        tokio::time::sleep(WORKS).await;
-        rest();
-    }
-}
 
 /// Whether an attack has begun, how much of it was done, and whether it is to end.
 #[derive(Clone, Default)]
