@@ -16,6 +16,7 @@ use actix_web_actors::ws::HandshakeError;
 use bytes::Bytes;
 use futures_util::SinkExt;
 use parlor_actors::{
+    pace,
     ports::Coding,
     session::{Session, SessionEnv},
 };
@@ -77,6 +78,8 @@ pub async fn upgrade<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Into<Stream>,
 {
+    // Requests that were waited for may come at once, as those do that are all refused.
+    pace::step().await;
     let peer = request
         .peer_addr()
         .map_or(IpAddr::from([0, 0, 0, 0]), |addr| addr.ip());
@@ -300,10 +303,11 @@ async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
         head.set_connection_type(ConnectionType::Close);
     }
     let size = BodySize::Sized(body.len() as u64);
+    // All of it with one write: those who are refused may be many.
     framed
-        .send(h1::Message::Item((response.drop_body(), size)))
+        .feed(h1::Message::Item((response.drop_body(), size)))
         .await?;
-    framed.send(h1::Message::Chunk(Some(body))).await?;
+    framed.feed(h1::Message::Chunk(Some(body))).await?;
     framed.send(h1::Message::Chunk(None)).await?;
     Ok(())
 }
