@@ -1,6 +1,6 @@
 //! The pace of a thread: what comes in storms has few steps in each turn of the loop, so that it delays nobody who is here.
 //!
-//! New connections and their first reads, steps of `hello`, pages of the log, and reads of those who flood: each waits for its step. What is waited for elsewhere, in the store above
+//! New connections, their requests and first reads, steps of `hello`, pages of the log, and reads of those who flood: each waits for its step. What is waited for elsewhere, in the store above
 //! all, may be many at once; only the thread's own work is paced.
 //!
 //! Invariant PC-1: who waits is woken in the order of coming, when the thread has looked at its sockets again.
