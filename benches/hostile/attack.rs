@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     eve::Site,
     frames::{self, CONNECTIONS},
-    slow::{self, GONE, Reading, SLOW, STALLED},
+    slow::{self, GONE, SLOW, STALLED},
     storm,
 };
 
@@ -52,7 +52,7 @@ pub(crate) enum Attack {
     Headers,
     Frames,
     NeverRead,
-    /// The same with members who read, as a control.
+    /// What those who never read are sent, without them, as a control.
     Talk,
     Pinged,
     HalfOpen,
@@ -84,7 +84,7 @@ pub(crate) const ALL: [(Attack, &str, &str); 22] = [
     (Headers, "slow headers", "answered 408"),
     (Frames, "slow frame", "bytes"),
     (NeverRead, "never reads", "events"),
-    (Talk, "the same events read", "events"),
+    (Talk, "the same events alone", "events"),
     (Pinged, "half open pinged", "pings"),
     (HalfOpen, "half open given up", "closed 4503"),
     (Limited, "connects with a limit", "connects"),
@@ -154,8 +154,8 @@ impl Attack {
             Bomb => frames::bomb(site).await,
             Headers => slow::headers(site).await,
             Frames => slow::frames(site).await,
-            NeverRead => slow::busy_room(site, Reading::Never).await,
-            Talk => slow::busy_room(site, Reading::Always).await,
+            NeverRead => slow::never_read(site, STALLED).await,
+            Talk => slow::never_read(site, 0).await,
             Pinged => slow::half_open(site, PINGED).await,
             HalfOpen => slow::half_open(site, GIVEN_UP).await,
             Limited => storm::limited(site).await,

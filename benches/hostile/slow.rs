@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::future::{join, join_all};
+use futures_util::future::join_all;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -24,9 +24,9 @@ pub(crate) const SLOW: usize = 1_000;
 const DRIP: Duration = Duration::from_millis(250);
 /// Bytes that a slow message announces.
 const ANNOUNCED: u64 = 60_000;
-/// Members who never read, or do.
+/// Members who never read.
 pub(crate) const STALLED: usize = 20;
-/// What is said to them: as many users as say it at the rate that is the default, and bytes of each text.
+/// What they do not read: as many users as say it at the rate that is the default, and bytes of each text.
 const TALKERS: usize = 8;
 const TALK_EVERY: Duration = Duration::from_millis(50);
 const TALK_BYTES: usize = 20_000;
@@ -104,25 +104,18 @@ pub(crate) async fn frames(site: &Rc<Site>) {
     .await;
 }
 
-/// Whether the members of a busy room read what is said there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reading {
-    Never,
-    Always,
-}
-
-/// [`STALLED`] members of a busy room; who never reads is closed 4501 once it took nothing for 30 s.
-pub(crate) async fn busy_room(site: &Rc<Site>, reading: Reading) {
+/// So many members of a busy room who never read; each is closed 4501 once it took nothing for 30 s.
+pub(crate) async fn never_read(site: &Rc<Site>, count: usize) {
     let before = site.closed(4501).await;
     let talkers: Vec<String> = (0..TALKERS).map(|at| format!("talker-{at}")).collect();
     let mut users = talkers.clone();
-    users.extend((0..STALLED).map(|at| format!("stalled-{at}")));
+    users.extend((0..count).map(|at| format!("stalled-{at}")));
     let room = client::room(site.addr, &users).await;
-    let mut members = Vec::new();
+    let mut stalled = Vec::new();
     for user in &users[TALKERS..] {
         let mut wire = Wire::connect_narrow(site.addr).await;
         client::greet(&mut wire, user).await;
-        members.push(wire);
+        stalled.push(wire);
     }
     let mut talking = Vec::new();
     for user in &talkers {
@@ -133,7 +126,7 @@ pub(crate) async fn busy_room(site: &Rc<Site>, reading: Reading) {
     }
     site.stage.begin();
     let text = "x".repeat(TALK_BYTES);
-    let talk = join_all(talking.into_iter().map(async |mut wire| {
+    join_all(talking.into_iter().map(async |mut wire| {
         let mut due = Instant::now();
         while !site.stage.is_over() {
             let payload = json!({ "room_id": room, "body": { "text": text } });
@@ -142,27 +135,10 @@ pub(crate) async fn busy_room(site: &Rc<Site>, reading: Reading) {
             due += TALK_EVERY;
             sleep(due.saturating_duration_since(Instant::now())).await;
         }
-    }));
-    match reading {
-        Reading::Always => {
-            join(talk, join_all(members.iter_mut().map(|it| read(site, it)))).await;
-        }
-        Reading::Never => {
-            talk.await;
-            if site.is_last {
-                all_closed(site, 4501, before + STALLED as u64).await;
-            }
-        }
-    }
-}
-
-/// Reads and forgets whatever comes.
-async fn read(site: &Site, wire: &mut Wire) {
-    let mut buffer = vec![0; 64 << 10];
-    while !site.stage.is_over() {
-        if let Ok(read) = timeout(DRIP, wire.stream.read(&mut buffer)).await {
-            assert_ne!(read.unwrap(), 0, "who reads stays");
-        }
+    }))
+    .await;
+    if site.is_last {
+        all_closed(site, 4501, before + count as u64).await;
     }
 }
 
