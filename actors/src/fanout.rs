@@ -22,11 +22,14 @@ use std::{
 
 use actix::prelude::*;
 use parlor_schema::{
-    CloseCode, RoomId, Seq,
+    CloseCode, RoomId, Seq, Timestamp,
     frame::{Ack, ServerFrame},
     limits::PULLS_MAX,
 };
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::Semaphore,
+    time::{MissedTickBehavior, interval},
+};
 
 use crate::{
     drain::Drain,
@@ -42,7 +45,7 @@ use crate::{
     },
     scratch,
     subscription::{Offer, Phase, Subscription},
-    wheel::{SPOKES, Wheel},
+    wheel::{self, SPOKES, Wheel},
 };
 
 /// Deliveries that may wait.
@@ -312,21 +315,31 @@ impl Fanout {
         }
     }
 
-    fn tick(&self) {
-        let (now_ms, now) = (self.ports.clock.monotonic_ms(), self.ports.clock.now());
+    /// Sees to what is due on a line; answers whether its client was told something.
+    fn see_to(&self, line: &Line, (now_ms, now): (u64, Timestamp)) -> bool {
+        let wire = &*self.ports.wire;
+        let sent_away = match self.drain.left_ms(now_ms) {
+            None => false,
+            Some(0) => line.end(CloseCode::Draining, CloseCode::Draining.reason()),
+            // Each client its own moment, so that they do not all come to the next node at once.
+            Some(left) => line.send_away(self.ports.ids.below(left), left, wire),
+        };
+        line.tick(now_ms, now, wire) || sent_away
+    }
+
+    /// Goes on by one spoke of the wheel.
+    async fn tick(&self) {
         let (lines, is_turn) = self.wheel.borrow_mut().turn();
-        let left_ms = self.drain.left_ms(now_ms);
-        for line in &lines {
-            match left_ms {
-                None => {}
-                Some(0) => line
-                    .outlet
-                    .close(CloseCode::Draining, CloseCode::Draining.reason()),
-                // Each client its own moment, so that they do not all come to the next node at once.
-                Some(left) => line.send_away(self.ports.ids.below(left), left, &*self.ports.wire),
+        let now = || (self.ports.clock.monotonic_ms(), self.ports.clock.now());
+        let mut moment = now();
+        wheel::each(&lines, |line| {
+            let said = self.see_to(line, moment);
+            if said {
+                moment = now();
             }
-            line.tick(now_ms, now, &*self.ports.wire);
-        }
+            said
+        })
+        .await;
         self.ledger.tell();
         let queued = self.ledger.held();
         self.metrics
@@ -448,7 +461,17 @@ impl Actor for FanoutActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let every = Duration::from_millis(TURN_MS / SPOKES as u64);
-        ctx.run_interval(every, |fanout, _| fanout.0.tick());
+        let fanout = self.0.clone();
+        let ticking = async move {
+            let mut ticks = interval(every);
+            // A spoke that took its time has the next one wait, and none is passed over.
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                fanout.tick().await;
+            }
+        };
+        ctx.spawn(ticking.into_actor(self));
     }
 }
 

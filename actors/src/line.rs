@@ -159,10 +159,11 @@ impl Line {
             || !self.heads.borrow().is_empty()
     }
 
-    /// Tells the client that the node leaves: it is to reconnect after `reconnect_in_ms`, and is closed after `close_in_ms`.
-    pub fn send_away(&self, reconnect_in_ms: u64, close_in_ms: u64, wire: &dyn Wire) {
+    /// Tells the client, once, that the node leaves: it is to reconnect after `reconnect_in_ms`, and is closed after `close_in_ms`. Answers
+    /// whether it was told now.
+    pub fn send_away(&self, reconnect_in_ms: u64, close_in_ms: u64, wire: &dyn Wire) -> bool {
         if self.person.borrow().is_none() || self.leaving.replace(true) {
-            return;
+            return false;
         }
         let goaway = Goaway {
             reason: "draining".to_owned(),
@@ -171,14 +172,22 @@ impl Line {
         };
         self.outlet
             .push(wire.text(&ServerFrame::Goaway(goaway).write(None)));
+        true
     }
 
-    /// Sees to the deadlines.
-    pub fn tick(&self, now_ms: u64, now: Timestamp, wire: &dyn Wire) {
+    /// Ends it, unless it ends already; answers whether the client is told now.
+    pub(crate) fn end(&self, code: CloseCode, reason: &str) -> bool {
+        let ends = !self.outlet.is_closing();
+        self.outlet.close(code, reason);
+        ends
+    }
+
+    /// Sees to the deadlines. Answers whether one was over, so that the client is told something.
+    pub fn tick(&self, now_ms: u64, now: Timestamp, wire: &dyn Wire) -> bool {
         if self.outlet.is_closing() {
-            return;
+            return false;
         }
-        let close = |code: CloseCode| self.outlet.close(code, code.reason());
+        let close = |code: CloseCode| self.end(code, code.reason());
         if self.lost.load(Ordering::Relaxed) {
             return close(CloseCode::TooSlow);
         }
@@ -194,17 +203,13 @@ impl Line {
             return close(CloseCode::TooSlow);
         }
         let Some(person) = &mut *self.person.borrow_mut() else {
-            if !self.greeting.get() && passed(Some(self.since), HELLO_WITHIN_MS) {
-                close(CloseCode::NoHello);
-            }
-            return;
+            let is_late = !self.greeting.get() && passed(Some(self.since), HELLO_WITHIN_MS);
+            return is_late && close(CloseCode::NoHello);
         };
         // While `hello` is served nothing is read.
         let reads = !self.greeting.get();
         if reads && passed(self.partial_since.get(), FRAME_WITHIN_MS) {
-            return self
-                .outlet
-                .close(CloseCode::HeartbeatLost, "a message did not end in time");
+            return self.end(CloseCode::HeartbeatLost, "a message did not end in time");
         }
         if reads && now_ms.saturating_sub(self.last_in.get()) >= 2 * HEARTBEAT_MS {
             return close(CloseCode::HeartbeatLost);
@@ -212,22 +217,26 @@ impl Line {
         if person.expires_at <= now {
             return close(CloseCode::Unauthorized);
         }
+        let mut said = false;
         if person.warned == Warned::No && person.expires_at.minus_millis(AUTH_EXPIRING_MS) <= now {
             person.warned = Warned::Yes;
             let frame = ServerFrame::AuthExpiring(AuthExpiring {
                 expires_at: person.expires_at,
             });
             self.outlet.push(wire.text(&frame.write(None)));
+            said = true;
         }
         if self.next_ping.get() <= now_ms {
             self.next_ping.set(now_ms + HEARTBEAT_MS);
             self.outlet.push(wire.ping());
+            said = true;
         }
         self.outlet.rest();
         if self.has_work() {
             self.awake.set(false);
             self.wake();
         }
+        said
     }
 }
 

@@ -1,9 +1,11 @@
 //! The lines of a thread, each looked at once in a turn of the wheel: a part of them at a time, so that a thousand that came together are not pinged, or given
-//! up, together. Pure.
+//! up, together.
+//!
+//! Invariant WH-1: behind each line that was told something, others of the thread have their turn.
 
 use std::rc::{Rc, Weak};
 
-use crate::line::Line;
+use crate::{line::Line, pace};
 
 /// Parts of a turn.
 pub(crate) const SPOKES: usize = 25;
@@ -54,9 +56,21 @@ impl Wheel {
     }
 }
 
+/// Sees to lines, one after the other. `see` answers whether it had something to say: that takes turns with all else that is paced, since many that came
+/// together, or all of a node that drains, would be one long turn (WH-1).
+pub(crate) async fn each(lines: &[Rc<Line>], mut see: impl FnMut(&Line) -> bool) {
+    for line in lines {
+        if see(line) {
+            pace::step().await;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::cell::Cell;
+
     use parlor_schema::SessionId;
 
     use super::*;
@@ -103,6 +117,29 @@ mod tests {
             wanted.push(again.session);
             assert_eq!(seen, wanted, "turn {turn}");
         }
+    }
+
+    #[actix::test]
+    async fn many_that_are_told_something_take_turns_and_those_that_are_not_wait_for_nobody() {
+        let lines: Vec<_> = (0..60).map(line).collect();
+        let seen = Rc::new(Cell::new(0));
+        let count = seen.clone();
+        actix_rt::spawn(async move {
+            each(&lines, |_| {
+                count.set(count.get() + 1);
+                // The last half has nothing to say.
+                count.get() <= 30
+            })
+            .await;
+        });
+        let (mut turns, mut before) = (0, 0);
+        while before < 60 {
+            tokio::task::yield_now().await;
+            let now = seen.get();
+            assert!(now - before <= 2 || now == 60, "WH-1: {before} to {now}");
+            (turns, before) = (turns + 1, now);
+        }
+        assert!(turns >= 15, "{turns}");
     }
 
     #[test]
