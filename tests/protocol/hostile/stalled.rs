@@ -13,6 +13,8 @@ const STALLED: usize = 5;
 /// Messages, and bytes of each: more than all buffers of all systems on the way.
 const MESSAGES: u64 = 600;
 const TEXT_BYTES: usize = 20_000;
+/// Messages after which all of them are behind, since the system holds little for those who do not read: 64 KiB, and what is on the way.
+const HELD_BACK: u64 = 40;
 /// Bytes of one frame, and then some.
 const FRAME_BYTES: usize = TEXT_BYTES + 1_000;
 /// What one of them may have waiting: the lane and what goes into it at a time, what its socket took in hand, each filled up by a last frame.
@@ -65,6 +67,11 @@ async fn who_never_reads_costs_a_lane_and_misses_nothing() {
             head += 1;
             assert_eq!(say(&mut ana, room, &text).await, head);
             read_on(&mut reader, head, head).await;
+            if cfg!(target_os = "linux") && head == HELD_BACK {
+                let waits = server.metric("parlor_queue_bytes").await;
+                let behind = (STALLED * LANE_BYTES_MAX / 2) as u64;
+                assert!(waits > behind, "the system took all but {waits} bytes");
+            }
         }
         most = most.max(server.metric("parlor_queue_bytes").await);
     })
