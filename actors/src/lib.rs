@@ -32,6 +32,7 @@ pub mod piece;
 pub mod place;
 pub mod ports;
 pub mod presence;
+mod queue;
 pub mod quota;
 pub mod registry;
 pub mod room;

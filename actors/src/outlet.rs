@@ -25,7 +25,7 @@ use parlor_schema::{
     },
 };
 
-use crate::{ledger::Ledger, piece::Piece, ports::Packed, room::ask::EphemeralKey};
+use crate::{ledger::Ledger, piece::Piece, ports::Packed, queue::Queue, room::ask::EphemeralKey};
 
 /// How a connection ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub trait Wakes {
 #[derive(Default)]
 #[repr(C)]
 struct Lanes {
-    ordered: VecDeque<Piece>,
+    ordered: Queue,
     /// Bytes of the first of them that are written.
     gone: usize,
     /// Bytes of all of them that are not.
@@ -214,7 +214,7 @@ impl Outlet {
         self.closing.borrow().as_deref().cloned()
     }
 
-    /// Shows the socket the frames to write, in order, and how many bytes of the first are written already; none: nothing waits. What is
+    /// Shows the socket the next frames to write, in order, and how many bytes of the first are written already; none: nothing waits. What is
     /// ephemeral comes behind what is ordered, as far as it fits one write, and is ordered from then on.
     pub fn front<T>(&self, write: impl FnOnce(&VecDeque<Piece>, usize) -> T) -> Option<T> {
         self.woken.set(false);
@@ -228,7 +228,7 @@ impl Outlet {
             lanes.ordered_bytes += frame.len();
             lanes.ordered.push_back(frame.into());
         }
-        (!lanes.ordered.is_empty()).then(|| write(&lanes.ordered, lanes.gone))
+        (!lanes.ordered.is_empty()).then(|| write(lanes.ordered.first(), lanes.gone))
     }
 
     /// Notes that the socket has written so many bytes; answers what is left.
@@ -238,7 +238,7 @@ impl Outlet {
         self.ledger.sub(bytes);
         self.stalled_since.set(None);
         lanes.gone += bytes;
-        while let Some(frame) = lanes.ordered.front()
+        while let Some(frame) = lanes.ordered.first().front()
             && lanes.gone >= frame.len()
         {
             lanes.gone -= frame.len();
@@ -264,9 +264,9 @@ impl Outlet {
     /// would take the thread for milliseconds.
     pub fn forget_some(&self, frames: usize) -> bool {
         let lanes = &mut *self.lanes.borrow_mut();
-        let frames = frames.min(lanes.ordered.len());
-        let all: usize = lanes.ordered.drain(..frames).map(|frame| frame.len()).sum();
-        let gone = if frames > 0 {
+        let any = !lanes.ordered.is_empty();
+        let all = lanes.ordered.drop_front(frames);
+        let gone = if any {
             std::mem::take(&mut lanes.gone)
         } else {
             0
@@ -280,14 +280,12 @@ impl Outlet {
     /// Gives back the memory of lanes that are empty; called while nothing goes out for a while.
     pub fn rest(&self) {
         let lanes = &mut *self.lanes.borrow_mut();
-        if lanes.ordered.is_empty() && lanes.ordered.capacity() > 0 {
-            lanes.ordered = VecDeque::new();
-        }
+        lanes.ordered.rest();
     }
 
     /// Has the processor fetch what a push or a write begins with.
     pub fn prefetch(&self) {
-        black_box((self.woken.get(), self.lanes.borrow().ordered.len()));
+        black_box((self.woken.get(), self.lanes.borrow().ordered.is_empty()));
     }
 
     /// Has it fetch what a push wakes, once the outlet is there.
@@ -297,7 +295,8 @@ impl Outlet {
 
     /// Has it fetch what a write takes, once the outlet is there.
     pub fn prefetch_front(&self) {
-        black_box(self.lanes.borrow().ordered.front().map(|piece| piece.len()));
+        let lanes = self.lanes.borrow();
+        black_box(lanes.ordered.first().front().map(|piece| piece.len()));
     }
 
     /// Returns the bytes that wait.

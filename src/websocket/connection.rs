@@ -36,7 +36,7 @@ const HAND_BYTES: usize = 16 * 1024;
 const GREEDY_READ_BYTES: usize = 4 * 1024;
 const GREEDY_MESSAGES: usize = 8;
 /// Frames forgotten at a time when a connection has ended for which they wait.
-const FORGOTTEN_TOGETHER: usize = 512;
+const FORGOTTEN_TOGETHER: usize = 64;
 /// Reads after which others on this thread have their turn, however much more there is.
 const READS_PER_TURN: usize = 4;
 
