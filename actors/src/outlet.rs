@@ -14,6 +14,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     hint::black_box,
+    num::NonZero,
     rc::{Rc, Weak},
 };
 
@@ -46,10 +47,6 @@ pub trait Wakes {
 #[repr(C)]
 struct Lanes {
     ordered: Queue,
-    /// Bytes of the first of them that are written.
-    gone: usize,
-    /// Bytes of all of them that are not.
-    ordered_bytes: usize,
     ephemeral_bytes: usize,
     receipts: VecDeque<(EphemeralKey, Packed)>,
     fleeting: VecDeque<(EphemeralKey, Packed)>,
@@ -74,7 +71,8 @@ pub struct Outlet {
     woken: Cell<bool>,
     wants_room: Cell<bool>,
     lanes: RefCell<Lanes>,
-    stalled_since: Cell<Option<u64>>,
+    /// One more than the moment, so that there is a number for none.
+    stalled_since: Cell<Option<NonZero<u64>>>,
 }
 
 impl Outlet {
@@ -101,9 +99,8 @@ impl Outlet {
         self.ledger.add(bytes.len());
         let too_much = {
             let mut lanes = self.lanes.borrow_mut();
-            lanes.ordered_bytes += bytes.len();
-            lanes.ordered.push_back(bytes);
-            lanes.ordered_bytes > REPLY_BYTES_MAX || lanes.ordered.len() > REPLY_FRAMES_MAX
+            lanes.ordered.push(bytes);
+            lanes.ordered.bytes() > REPLY_BYTES_MAX || lanes.ordered.len() > REPLY_FRAMES_MAX
         };
         if too_much {
             self.close(CloseCode::TooSlow, CloseCode::TooSlow.reason());
@@ -115,7 +112,7 @@ impl Outlet {
     /// Tells whether an event may be pushed now; if not, the session is woken when one may again.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        let held = self.lanes.borrow().ordered_bytes;
+        let held = self.lanes.borrow().ordered.bytes();
         let room = held <= LANE_BYTES_SCARCE || held <= self.lane_bytes();
         if !room {
             self.wants_room.set(true);
@@ -219,35 +216,30 @@ impl Outlet {
     pub fn front<T>(&self, write: impl FnOnce(&VecDeque<Piece>, usize) -> T) -> Option<T> {
         self.woken.set(false);
         let lanes = &mut *self.lanes.borrow_mut();
-        while lanes.ordered_bytes < WRITE_BYTES && lanes.ephemeral_bytes > 0 {
+        while lanes.ordered.bytes() < WRITE_BYTES && lanes.ephemeral_bytes > 0 {
             let receipt = lanes.receipts.pop_front();
             let Some((_, frame)) = receipt.or_else(|| lanes.fleeting.pop_front()) else {
                 break;
             };
             lanes.ephemeral_bytes -= frame.len();
-            lanes.ordered_bytes += frame.len();
-            lanes.ordered.push_back(frame.into());
+            lanes.ordered.push(frame.into());
         }
-        (!lanes.ordered.is_empty()).then(|| write(lanes.ordered.first(), lanes.gone))
+        (!lanes.ordered.is_empty()).then(|| {
+            let (frames, gone) = lanes.ordered.front();
+            write(frames, gone)
+        })
     }
 
     /// Notes that the socket has written so many bytes; answers what is left.
     pub fn written(&self, bytes: usize) -> Left {
         let lanes = &mut *self.lanes.borrow_mut();
-        lanes.ordered_bytes -= bytes;
+        lanes.ordered.written(bytes);
         self.ledger.sub(bytes);
         self.stalled_since.set(None);
-        lanes.gone += bytes;
-        while let Some(frame) = lanes.ordered.first().front()
-            && lanes.gone >= frame.len()
-        {
-            lanes.gone -= frame.len();
-            lanes.ordered.pop_front();
-        }
         Left {
-            is_empty: lanes.ordered_bytes + lanes.ephemeral_bytes == 0,
+            is_empty: lanes.ordered.bytes() + lanes.ephemeral_bytes == 0,
             is_wanted: self.wants_room.get()
-                && lanes.ordered_bytes <= self.lane_bytes() / 2
+                && lanes.ordered.bytes() <= self.lane_bytes() / 2
                 && self.wants_room.take(),
         }
     }
@@ -255,25 +247,15 @@ impl Outlet {
     /// Puts the socket's own last frame behind all that waits.
     pub fn push_last(&self, bytes: Packed) {
         let lanes = &mut *self.lanes.borrow_mut();
-        lanes.ordered_bytes += bytes.len();
         self.ledger.add(bytes.len());
-        lanes.ordered.push_back(bytes.into());
+        lanes.ordered.push(bytes.into());
     }
 
     /// Forgets up to `frames` of what waits for a socket that is gone; answers whether there may be more. The end of one for which ten thousands wait
     /// would take the thread for milliseconds.
     pub fn forget_some(&self, frames: usize) -> bool {
         let lanes = &mut *self.lanes.borrow_mut();
-        let any = !lanes.ordered.is_empty();
-        let all = lanes.ordered.drop_front(frames);
-        let gone = if any {
-            std::mem::take(&mut lanes.gone)
-        } else {
-            0
-        };
-        let bytes = all - gone;
-        lanes.ordered_bytes -= bytes;
-        self.ledger.sub(bytes);
+        self.ledger.sub(lanes.ordered.drop_front(frames));
         !lanes.ordered.is_empty()
     }
 
@@ -296,14 +278,14 @@ impl Outlet {
     /// Has it fetch what a write takes, once the outlet is there.
     pub fn prefetch_front(&self) {
         let lanes = self.lanes.borrow();
-        black_box(lanes.ordered.first().front().map(|piece| piece.len()));
+        black_box(lanes.ordered.front().0.front().map(|piece| piece.len()));
     }
 
     /// Returns the bytes that wait.
     #[must_use]
     pub fn pending(&self) -> usize {
         let lanes = self.lanes.borrow();
-        lanes.ordered_bytes + lanes.ephemeral_bytes
+        lanes.ordered.bytes() + lanes.ephemeral_bytes
     }
 
     fn wake(&self) {
@@ -327,14 +309,14 @@ impl Outlet {
     /// Notes that the socket takes nothing since `now_ms`, until something is written.
     pub fn stalled(&self, now_ms: u64) {
         if self.stalled_since.get().is_none() {
-            self.stalled_since.set(Some(now_ms));
+            self.stalled_since.set(NonZero::new(now_ms + 1));
         }
     }
 
     /// Returns since when the socket takes nothing.
     #[must_use]
     pub fn stalled_since(&self) -> Option<u64> {
-        self.stalled_since.get()
+        self.stalled_since.get().map(|since| since.get() - 1)
     }
 }
 
