@@ -21,6 +21,8 @@ use serde::{
 use serde_json::{Value, value::RawValue};
 use xxhash_rust::xxh3::xxh3_128;
 
+pub(crate) use self::data::TOO_DEEP;
+
 use self::data::Look;
 use super::{Refusal, text::push_string, word};
 use crate::limits::BODY_DATA_DEPTH_MAX;

@@ -1,5 +1,6 @@
 //! Reading a client frame: at once when it is as clients write it, else part by part, with the field to blame on refusal.
 
+mod depth;
 mod fast;
 mod slow;
 
@@ -53,7 +54,12 @@ impl Meant {
 /// # Errors
 /// [`ReadError`] with `bad_frame` or `unknown_type`, the field to blame, and the `msg_id` to echo.
 pub fn read(text: &str) -> Result<Received, ReadError> {
-    match fast::read(text) {
+    // One that is deep is wrong as a rule, and would be gone through once more.
+    let fast = match depth::deep_at(text) {
+        Some(_) => None,
+        None => fast::read(text),
+    };
+    match fast {
         Some(received) => Ok(received),
         None => slow::read(text),
     }

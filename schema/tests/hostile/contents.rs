@@ -106,6 +106,11 @@ fn depth_is_refused_where_it_is_kept_and_ignored_elsewhere() {
             "body.data",
             "recursion limit exceeded",
         )]);
+        refused(&[(
+            send(&format!(r#""reply_to":1,"body":{{"data":{json}}}"#)),
+            "reply_to",
+            "invalid type: integer",
+        )]);
         assert!(frame::read(&send(&format!(r#""x":{json},"body":{{"text":"a"}}"#))).is_ok());
         assert!(frame::read(&written("ping", &format!(r#"{{"x":{json}}}"#))).is_ok());
         assert!(frame::read(&format!(r#"{{"type":"ping","x":{json}}}"#)).is_ok());

@@ -11,6 +11,8 @@ use xxhash_rust::xxh3::xxh3_128;
 
 /// Levels at which the JSON reader stops: 127, less those of the payload and the body around `data`.
 const LEVELS_READ_MAX: usize = 125;
+/// What is said of more, in the words of the JSON reader.
+pub(crate) const TOO_DEEP: &str = "recursion limit exceeded";
 
 /// What is to be known of `data`.
 pub(super) struct Look {
@@ -94,8 +96,7 @@ impl Walk {
 
     fn enter<E: Error>(&mut self, level: usize) -> Result<(), E> {
         if level > self.levels_max {
-            // The words of the JSON reader.
-            return Err(E::custom("recursion limit exceeded"));
+            return Err(E::custom(TOO_DEEP));
         }
         self.levels = self.levels.max(level);
         Ok(())

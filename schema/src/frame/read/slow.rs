@@ -9,12 +9,15 @@ use serde::{
 use serde_json::value::RawValue;
 use serde_path_to_error::{Path, Segment};
 
-use super::{Meant, ReadError, Received};
+use super::{Meant, ReadError, Received, depth};
 use crate::{
     ErrorCode,
-    frame::{ClientFrame, Refusal, object},
+    frame::{ClientFrame, Refusal, body::TOO_DEEP, object},
     limits::{ID_BYTES_MAX, MSG_ID_ECHO_BYTES_MAX, REFUSAL_MESSAGE_BYTES_MAX},
 };
+
+/// What clients may nest in a body.
+const DATA: &str = "body.data";
 
 /// The envelope's fields as they stand in the text.
 #[derive(Default)]
@@ -158,6 +161,17 @@ fn read_echo(raw: &str) -> Result<String, Refusal> {
 
 /// Reads a payload as `T`, an object and nothing after it, blaming the field that is wrong.
 pub(crate) fn payload<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, Refusal> {
+    if let Some(deep_at) = depth::deep_at(json)
+        && let Err(refusal) = tracked::<T>(&json[..deep_at])
+        && refusal.field.as_deref() == Some(DATA)
+    {
+        // It is refused in any case, and the rest need not be looked at.
+        return Err(Refusal::bad_field(DATA, TOO_DEEP));
+    }
+    tracked(json)
+}
+
+fn tracked<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, Refusal> {
     let mut json = serde_json::Deserializer::from_str(json);
     let mut track = serde_path_to_error::Track::new();
     let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
@@ -172,7 +186,7 @@ fn blame(error: &serde_json::Error, path: &Path) -> Refusal {
     for segment in path.iter() {
         let name = segment.to_string();
         // Inside `data`, and where a name is no room id, names and depth are the client's own.
-        if field == "body.data" || name.len() > ID_BYTES_MAX {
+        if field == DATA || name.len() > ID_BYTES_MAX {
             break;
         }
         if !field.is_empty() && !matches!(segment, Segment::Seq { .. }) {
