@@ -107,9 +107,9 @@ fn depth_is_refused_where_it_is_kept_and_ignored_elsewhere() {
             "recursion limit exceeded",
         )]);
         refused(&[(
-            send(&format!(r#""reply_to":1,"body":{{"data":{json}}}"#)),
+            send(&format!(r#""reply_to":"x","body":{{"data":{json}}}"#)),
             "reply_to",
-            "invalid type: integer",
+            r#"invalid type: string "x", expected u64"#,
         )]);
         assert!(frame::read(&send(&format!(r#""x":{json},"body":{{"text":"a"}}"#))).is_ok());
         assert!(frame::read(&written("ping", &format!(r#"{{"x":{json}}}"#))).is_ok());
