@@ -331,13 +331,13 @@ impl Fanout {
     async fn tick(&self) {
         let (lines, is_turn) = self.wheel.borrow_mut().turn();
         let now = || (self.ports.clock.monotonic_ms(), self.ports.clock.now());
-        let mut moment = now();
+        let (mut moment, mut has_waited) = (now(), false);
         wheel::each(&lines, |line| {
-            let said = self.see_to(line, moment);
-            if said {
+            if has_waited {
                 moment = now();
             }
-            said
+            has_waited = self.see_to(line, moment);
+            has_waited
         })
         .await;
         self.ledger.tell();

@@ -162,7 +162,8 @@ impl Line {
     /// Tells the client, once, that the node leaves: it is to reconnect after `reconnect_in_ms`, and is closed after `close_in_ms`. Answers
     /// whether it was told now.
     pub fn send_away(&self, reconnect_in_ms: u64, close_in_ms: u64, wire: &dyn Wire) -> bool {
-        if self.person.borrow().is_none() || self.leaving.replace(true) {
+        if self.outlet.is_closing() || self.person.borrow().is_none() || self.leaving.replace(true)
+        {
             return false;
         }
         let goaway = Goaway {
@@ -182,7 +183,7 @@ impl Line {
         ends
     }
 
-    /// Sees to the deadlines. Answers whether one was over, so that the client is told something.
+    /// Sees to the deadlines, and to what is due. Answers whether the client is told something.
     pub fn tick(&self, now_ms: u64, now: Timestamp, wire: &dyn Wire) -> bool {
         if self.outlet.is_closing() {
             return false;

@@ -16,16 +16,17 @@ use actix_web_actors::ws::HandshakeError;
 use bytes::Bytes;
 use futures_util::SinkExt;
 use parlor_actors::{
+    pace,
     ports::Coding,
     session::{Session, SessionEnv},
 };
 use parlor_schema::{ErrorCode, SessionId, frame::Refusal};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     admission::{Admission, Admitted},
     connection::Connection,
     deflate,
-    paced::Paced,
     socket::Setup,
     stream::Stream,
 };
@@ -69,13 +70,16 @@ impl From<Refusal> for Refused {
 ///
 /// # Errors
 /// The client went away during the handshake.
-pub async fn upgrade(
+pub async fn upgrade<S>(
     state: WsState,
     request: Request,
-    mut framed: Framed<Paced, h1::Codec>,
-) -> Result<(), Error> {
+    mut framed: Framed<S, h1::Codec>,
+) -> Result<(), Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Into<Stream>,
+{
     // Requests that were waited for may come at once, as those do that are all refused.
-    framed.io_mut().step().await;
+    pace::step().await;
     let peer = request
         .peer_addr()
         .map_or(IpAddr::from([0, 0, 0, 0]), |addr| addr.ip());
@@ -92,6 +96,8 @@ pub async fn upgrade(
         .await?;
     let parts = framed.into_parts();
     let stream: Stream = parts.io.into();
+    // A socket that refuses this is only slower.
+    let _ = stream.set_nodelay();
     // What came in a large buffer is kept in a small one, mostly in none.
     let first = Bytes::copy_from_slice(&parts.read_buf);
     serve(state, stream, first, peer, agreed.party);
@@ -264,7 +270,10 @@ fn bearer(request: &Request) -> Result<Option<String>, Refused> {
     Ok(Some(token.trim().to_owned()))
 }
 
-async fn refuse(framed: &mut Framed<Paced, h1::Codec>, refused: &Refused) -> Result<(), Error> {
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
+    framed: &mut Framed<S, h1::Codec>,
+    refused: &Refused,
+) -> Result<(), Error> {
     let document = ProblemDocument::of(&refused.refusal, refused.status);
     let body = Bytes::from(serde_json::to_vec(&document).unwrap_or_default());
     let mut response = Response::<BoxBody>::new(refused.status);

@@ -15,7 +15,6 @@ use parlor_actors::{
     ledger::Ledger,
     line::Line,
     outlet::{Outlet, Wakes},
-    pace,
     piece::Piece,
     ports::{Coding, Wire},
 };
@@ -224,8 +223,6 @@ impl Wakes for Socket {
             let socket = Rc::downgrade(&self);
             actix_rt::spawn(async move {
                 actix_rt::time::sleep(CLOSE_WITHIN).await;
-                // Many may have been closed together.
-                pace::step().await;
                 if let Some(socket) = socket.upgrade() {
                     socket.end();
                 }

@@ -3,7 +3,6 @@
 use std::{
     hint::black_box,
     io::{self, IoSlice},
-    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -33,14 +32,15 @@ impl From<TlsStream<TcpStream>> for Stream {
 }
 
 impl Stream {
-    /// Returns who is at the other end, where the system knows.
-    #[must_use]
-    pub fn peer(&self) -> Option<SocketAddr> {
+    /// Has small frames sent at once rather than wait for an acknowledgement (Nagle).
+    ///
+    /// # Errors
+    /// The socket refused; it is only slower then.
+    pub(super) fn set_nodelay(&self) -> io::Result<()> {
         match self {
-            Self::Plain(stream) => stream.peer_addr(),
-            Self::Tls(stream) => stream.get_ref().0.peer_addr(),
+            Self::Plain(stream) => stream.set_nodelay(true),
+            Self::Tls(stream) => stream.get_ref().0.set_nodelay(true),
         }
-        .ok()
     }
 
     /// Has the processor fetch what a write begins with: what is known of the socket. Nothing is read or written.

@@ -1,18 +1,16 @@
 //! The listeners: sockets and HTTP on one port, and the end of both.
 
 use std::{
-    io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
     time::Duration,
 };
 
 use actix::Addr;
-use actix_http::{HttpService, KeepAlive, Protocol, error::DispatchError};
+use actix_http::{HttpService, KeepAlive};
 use actix_rt::net::TcpStream;
 use actix_server::{Server, ServerHandle};
 use actix_service::{ServiceFactoryExt, fn_service, map_config};
-use actix_tls::accept::{TlsError, rustls_0_23::Acceptor};
 use actix_web::{App, dev::AppConfig, web};
 use parlor_actors::{drain::Drain, metrics::Metrics, node::Node, pace, place::Places};
 use parlor_cluster::SystemClock;
@@ -26,7 +24,7 @@ use super::{Cluster, StartError, Store};
 use crate::{
     http::{self, HttpState, Listener},
     internal::{self, Internal},
-    websocket::{self, Paced, Stream, WsState},
+    websocket::{self, WsState},
 };
 
 /// Time for a request's headers.
@@ -197,63 +195,48 @@ fn serve(
     part: Listener,
     // Where the threads have rooms, which append to it.
     rooms: Option<Store>,
-) -> io::Result<Server> {
+) -> std::io::Result<Server> {
     let server = Server::build()
         .workers(workers)
         .backlog(BACKLOG)
         .max_concurrent_connections(HTTP_CONNECTIONS_MAX)
         .disable_signals();
-    let service = move || {
-        rooms.iter().for_each(Store::serve_thread);
-        let ws = ws.clone();
-        let app = App::new().configure(|cfg| http::configure(cfg, &state, part));
-        HttpService::build()
-            .client_request_timeout(HEADERS_WITHIN)
-            // actix-http has a deadline for the headers of a connection's first request only: a second one could drip for ever.
-            .keep_alive(KeepAlive::Disabled)
-            .upgrade(fn_service(move |(request, framed)| {
-                websocket::upgrade(ws.clone(), request, framed)
-            }))
-            .finish(map_config(app, |_| AppConfig::default()))
-            .map_err(TlsError::Service)
-    };
+    // The same service over both kinds of stream; its type is another for each.
+    macro_rules! service {
+        ($ws:expr, $state:expr) => {{
+            let (ws, state) = ($ws.clone(), $state.clone());
+            let app = App::new().configure(|cfg| http::configure(cfg, &state, part));
+            HttpService::build()
+                .client_request_timeout(HEADERS_WITHIN)
+                // actix-http has a deadline for the headers of a connection's first request only: a second one could drip for ever.
+                .keep_alive(KeepAlive::Disabled)
+                .tcp_nodelay(true)
+                .upgrade(fn_service(move |(request, framed)| {
+                    websocket::upgrade(ws.clone(), request, framed)
+                }))
+                .finish(map_config(app, |_| AppConfig::default()))
+        }};
+    }
     let server = match tls {
         None => server.listen("parlor", listener, move || {
-            fn_service(paced)
-                .and_then(fn_service(async |stream| Ok(arrived(Stream::from(stream)))))
-                .and_then(service())
+            rooms.iter().for_each(Store::serve_thread);
+            fn_service(paced).and_then(service!(ws, state).tcp())
         })?,
-        Some(mut tls) => {
-            tls.alpn_protocols.push(b"http/1.1".to_vec());
-            server.listen("parlor", listener, move || {
-                let acceptor = Acceptor::new(tls.clone()).map_err(TlsError::into_service_error);
-                fn_service(paced)
-                    .and_then(acceptor)
-                    .and_then(fn_service(async |stream| Ok(arrived(Stream::from(stream)))))
-                    .and_then(service())
-            })?
-        }
+        Some(tls) => server.listen("parlor", listener, move || {
+            rooms.iter().for_each(Store::serve_thread);
+            fn_service(paced).and_then(service!(ws, state).rustls_0_23(tls.clone()))
+        })?,
     };
     Ok(server.run())
 }
 
-/// What can go wrong with a connection before, or while, it is served.
-type Failed = TlsError<io::Error, DispatchError>;
-
 /// Has a connection wait for its step before anything of it is read: many that come at once delay nobody who is here.
-async fn paced(stream: TcpStream) -> Result<TcpStream, Failed> {
+async fn paced<E>(stream: TcpStream) -> Result<TcpStream, E> {
     pace::step().await;
-    // One that refuses these is slower, or the system holds more for it. Small frames are sent at once rather than wait for an acknowledgement (Nagle).
-    let _ = stream.set_nodelay(true);
+    // For one that refuses this the system holds more.
     #[cfg(target_os = "linux")]
     let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES);
     Ok(stream)
-}
-
-/// Shows a connection to HTTP.
-fn arrived(stream: Stream) -> (Paced, Protocol, Option<SocketAddr>) {
-    let peer = stream.peer();
-    (Paced::new(stream), Protocol::Http1, peer)
 }
 
 impl Running {

@@ -106,12 +106,21 @@ fn depth_is_refused_where_it_is_kept_and_ignored_elsewhere() {
             "body.data",
             "recursion limit exceeded",
         )]);
+        // What is wrong before it is still blamed.
         refused(&[(
             send(&format!(r#""reply_to":"x","body":{{"data":{json}}}"#)),
             "reply_to",
             r#"invalid type: string "x", expected u64"#,
         )]);
+        // So is what is wrong with `data` that is whole.
+        refused(&[(
+            send(&format!(r#""body":{{"data":1,"data":2}},"x":{json}"#)),
+            "body.data",
+            "duplicate field `data`",
+        )]);
         assert!(frame::read(&send(&format!(r#""x":{json},"body":{{"text":"a"}}"#))).is_ok());
+        let named = format!(r#""body":{{"text":"a"}},"body.data":{json}"#);
+        assert!(frame::read(&send(&named)).is_ok());
         assert!(frame::read(&written("ping", &format!(r#"{{"x":{json}}}"#))).is_ok());
         assert!(frame::read(&format!(r#"{{"type":"ping","x":{json}}}"#)).is_ok());
     }

@@ -16,8 +16,8 @@ use crate::{
     limits::{ID_BYTES_MAX, MSG_ID_ECHO_BYTES_MAX, REFUSAL_MESSAGE_BYTES_MAX},
 };
 
-/// What clients may nest in a body.
-const DATA: &str = "body.data";
+/// Where clients may nest what they like.
+const DATA: [&str; 2] = ["body", "data"];
 
 /// The envelope's fields as they stand in the text.
 #[derive(Default)]
@@ -162,22 +162,23 @@ fn read_echo(raw: &str) -> Result<String, Refusal> {
 /// Reads a payload as `T`, an object and nothing after it, blaming the field that is wrong.
 pub(crate) fn payload<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, Refusal> {
     if let Some(deep_at) = depth::deep_at(json)
-        && let Err(refusal) = tracked::<T>(&json[..deep_at])
-        && refusal.field.as_deref() == Some(DATA)
+        && let Err((error, path)) = tracked::<T>(&json[..deep_at])
+        && error.is_eof()
+        && path.iter().map(Segment::to_string).eq(DATA)
     {
-        // It is refused in any case, and the rest need not be looked at.
-        return Err(Refusal::bad_field(DATA, TOO_DEEP));
+        // It is refused whatever comes behind, which need not be looked at.
+        return Err(Refusal::bad_field(DATA.join("."), TOO_DEEP));
     }
-    tracked(json)
+    tracked(json).map_err(|(error, path)| blame(&error, &path))
 }
 
-fn tracked<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, Refusal> {
+fn tracked<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, (serde_json::Error, Path)> {
     let mut json = serde_json::Deserializer::from_str(json);
     let mut track = serde_path_to_error::Track::new();
     let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
     object::deserialize(tracked)
         .and_then(|payload| json.end().map(|()| payload))
-        .map_err(|error| blame(&error, &track.path()))
+        .map_err(|error| (error, track.path()))
 }
 
 fn blame(error: &serde_json::Error, path: &Path) -> Refusal {
@@ -186,7 +187,7 @@ fn blame(error: &serde_json::Error, path: &Path) -> Refusal {
     for segment in path.iter() {
         let name = segment.to_string();
         // Inside `data`, and where a name is no room id, names and depth are the client's own.
-        if field == DATA || name.len() > ID_BYTES_MAX {
+        if field == "body.data" || name.len() > ID_BYTES_MAX {
             break;
         }
         if !field.is_empty() && !matches!(segment, Segment::Seq { .. }) {
