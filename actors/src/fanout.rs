@@ -329,22 +329,23 @@ impl Fanout {
 
     /// Goes on by one spoke of the wheel.
     async fn tick(&self) {
-        let (lines, is_turn) = self.wheel.borrow_mut().turn();
-        let now = || (self.ports.clock.monotonic_ms(), self.ports.clock.now());
-        let (mut moment, mut has_waited) = (now(), false);
-        wheel::each(&lines, |line| {
-            if has_waited {
-                moment = now();
-            }
-            has_waited = self.see_to(line, moment);
-            has_waited
-        })
-        .await;
         self.ledger.tell();
         let queued = self.ledger.held();
         self.metrics
             .queue_bytes
             .inc_by(queued - self.queued.replace(queued));
+        let (lines, is_turn) = self.wheel.borrow_mut().turn();
+        let now = || (self.ports.clock.monotonic_ms(), self.ports.clock.now());
+        let mut moment = now();
+        wheel::each(&lines, |line| {
+            let told = self.see_to(line, moment);
+            // Some turns of the loop may come between; one does not matter.
+            if told {
+                moment = now();
+            }
+            told
+        })
+        .await;
         if !is_turn
             || !self
                 .turns
@@ -464,7 +465,7 @@ impl Actor for FanoutActor {
         let fanout = self.0.clone();
         let ticking = async move {
             let mut ticks = interval(every);
-            // A spoke that took its time has the next one wait, and none is passed over.
+            // None is passed over where one took its time.
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;

@@ -268,9 +268,12 @@ mod tests {
 
     fn tick(line: &Line, now_ms: u64) -> Vec<String> {
         let now = Timestamp::from_millis(i64::try_from(now_ms).unwrap());
-        line.tick(now_ms, now, &PlainWire);
+        let was_closing = line.outlet.is_closing();
+        let said = line.tick(now_ms, now, &PlainWire);
+        let closes = line.outlet.is_closing() != was_closing;
         let out = line.outlet.front(|frames, _| frames.clone());
         let out = out.unwrap_or_default();
+        assert_eq!(said, closes || !out.is_empty(), "at {now_ms}");
         if line.outlet.stalled_since().is_none() {
             line.outlet.written(line.outlet.pending());
         }
@@ -297,6 +300,16 @@ mod tests {
         assert_eq!(code(&line), None);
         tick(&line, 3 * HEARTBEAT_MS + 1);
         assert_eq!(code(&line), Some(CloseCode::HeartbeatLost));
+    }
+
+    #[test]
+    fn a_client_is_sent_away_once_and_ended_once() {
+        let line = line(Some(NEVER));
+        let told = [1, 2].map(|_| line.send_away(5, 10, &PlainWire));
+        assert_eq!(told, [true, false]);
+        let ended = [1, 2].map(|_| line.end(CloseCode::Draining, "so"));
+        assert_eq!(ended, [true, false]);
+        assert!(!line.send_away(5, 10, &PlainWire));
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Meant {
     }
 }
 
-/// Reads one frame. One that is right and has `type` before `payload` is parsed once, any other in parts, some of them twice.
+/// Reads one frame. One that is right, not deep, and has `type` before `payload` is parsed once, any other in parts, some of them twice.
 ///
 /// # Errors
 /// [`ReadError`] with `bad_frame` or `unknown_type`, the field to blame, and the `msg_id` to echo.

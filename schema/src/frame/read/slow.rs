@@ -161,7 +161,9 @@ fn read_echo(raw: &str) -> Result<String, Refusal> {
 
 /// Reads a payload as `T`, an object and nothing after it, blaming the field that is wrong.
 pub(crate) fn payload<'de, T: Deserialize<'de>>(json: &'de str) -> Result<T, Refusal> {
+    // Where it becomes deep late, there is little to gain.
     if let Some(deep_at) = depth::deep_at(json)
+        && deep_at <= json.len() / 2
         && let Err((error, path)) = tracked::<T>(&json[..deep_at])
         && error.is_eof()
         && path.iter().map(Segment::to_string).eq(DATA)
