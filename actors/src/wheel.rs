@@ -12,7 +12,7 @@ use crate::line::Line;
 /// Parts of a turn.
 pub(crate) const SPOKES: usize = 25;
 /// Lines told something in one turn of the loop: so few that it stays short, and so many that a whole node is soon told that it drains.
-const TOLD_TOGETHER: usize = 8;
+const TOLD_TOGETHER: usize = 2;
 
 /// The wheel.
 #[derive(Default)]
