@@ -237,7 +237,7 @@ fn print(name: &str, what: &str, bound: usize, rounds: &[Figures]) {
 fn main() {
     fail_at_once();
     process::serve_if_told();
-    let rounds = setting("PARLOR_BENCH_ROUNDS", 5);
+    let rounds = setting("PARLOR_BENCH_ROUNDS", 9);
     let workers = setting("PARLOR_BENCH_WORKERS", 1);
     println!(
         "hostile: {workers} worker, {rounds} rounds of quiet and attack (fewer where one takes long); p99 of the bystanders in us, memory in MiB\n"

@@ -2,6 +2,7 @@
 //!
 //! Layout:
 //! - [`wiring`]: joins settings, adapters, actors and listeners; the only place that names adapters.
+//! - [`head`]: a connection until it has asked for something.
 //! - [`websocket`]: the socket; [`http`]: everything else on the same port.
 //! - `internal`: the listener for the other nodes.
 //! - [`auth`]: accounts and tokens.
@@ -12,6 +13,7 @@
 
 pub mod auth;
 pub mod command;
+pub mod head;
 pub mod http;
 mod internal;
 pub mod websocket;

@@ -337,7 +337,9 @@ impl Fanout {
         let (lines, is_turn) = self.wheel.borrow_mut().turn();
         let now = || (self.ports.clock.monotonic_ms(), self.ports.clock.now());
         let mut moment = now();
-        wheel::each(&lines, |line| {
+        // The time of a node that drains is counted.
+        let lends = self.drain.left_ms(moment.0).is_none();
+        wheel::each(&lines, lends, |line| {
             let told = self.see_to(line, moment);
             // Some turns of the loop may come between; one does not matter.
             if told {

@@ -60,11 +60,15 @@ impl Wheel {
 
 /// Sees to lines, one after the other. `see` answers whether the client was told something: many that came together, or all of a node that drains, would be
 /// one long turn (WH-1). They do not wait behind storms, as what is paced does, since their deadlines do not.
-pub(crate) async fn each(lines: &[Rc<Line>], mut see: impl FnMut(&Line) -> bool) {
+///
+/// `lends`: whether the core is lent to others as well. While a thread tells many it does not sleep, and the store's, woken on the same core, would wait for the
+/// system's slice, as in `pace`; but where more want the core, each time may cost such a slice.
+pub(crate) async fn each(lines: &[Rc<Line>], lends: bool, mut see: impl FnMut(&Line) -> bool) {
     for line in lines {
         if see(line) {
-            // A thread with so much to tell never sleeps: the store's, woken on the same core, would wait for the system's slice, as in `pace`.
-            std::thread::yield_now();
+            if lends {
+                std::thread::yield_now();
+            }
             yield_now().await;
         }
     }
@@ -130,7 +134,7 @@ mod tests {
         let seen = Rc::new(Cell::new(0));
         let count = seen.clone();
         actix_rt::spawn(async move {
-            each(&lines, |_| {
+            each(&lines, true, |_| {
                 count.set(count.get() + 1);
                 count.get() <= TOLD
             })

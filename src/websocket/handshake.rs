@@ -30,7 +30,7 @@ use super::{
     socket::Setup,
     stream::Stream,
 };
-use crate::http::ProblemDocument;
+use crate::{head::Headed, http::ProblemDocument};
 
 /// The path of the socket.
 pub(super) const PATH: &str = "/v1/ws";
@@ -73,7 +73,7 @@ impl From<Refusal> for Refused {
 pub async fn upgrade<S>(
     state: WsState,
     request: Request,
-    mut framed: Framed<S, h1::Codec>,
+    mut framed: Framed<Headed<S>, h1::Codec>,
 ) -> Result<(), Error>
 where
     S: AsyncRead + AsyncWrite + Unpin + Into<Stream>,
@@ -95,12 +95,10 @@ where
         .send(h1::Message::Item((agreed.response, BodySize::None)))
         .await?;
     let parts = framed.into_parts();
-    let stream: Stream = parts.io.into();
-    // A socket that refuses this is only slower.
-    let _ = stream.set_nodelay();
+    let (stream, untaken) = parts.io.into_parts();
     // What came in a large buffer is kept in a small one, mostly in none.
-    let first = Bytes::copy_from_slice(&parts.read_buf);
-    serve(state, stream, first, peer, agreed.party);
+    let first = Bytes::from([&parts.read_buf[..], &untaken].concat());
+    serve(state, stream.into(), first, peer, agreed.party);
     Ok(())
 }
 

@@ -32,17 +32,6 @@ impl From<TlsStream<TcpStream>> for Stream {
 }
 
 impl Stream {
-    /// Has small frames sent at once rather than wait for an acknowledgement (Nagle).
-    ///
-    /// # Errors
-    /// The socket refused; it is only slower then.
-    pub(super) fn set_nodelay(&self) -> io::Result<()> {
-        match self {
-            Self::Plain(stream) => stream.set_nodelay(true),
-            Self::Tls(stream) => stream.get_ref().0.set_nodelay(true),
-        }
-    }
-
     /// Has the processor fetch what a write begins with: what is known of the socket. Nothing is read or written.
     pub(super) fn prefetch(&self) {
         if let Self::Plain(stream) = self {

@@ -1,16 +1,21 @@
 //! The listeners: sockets and HTTP on one port, and the end of both.
 
 use std::{
+    io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
     time::Duration,
 };
 
 use actix::Addr;
-use actix_http::{HttpService, KeepAlive};
+use actix_http::{HttpService, KeepAlive, Protocol, error::DispatchError};
 use actix_rt::net::TcpStream;
 use actix_server::{Server, ServerHandle};
 use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_tls::accept::{
+    TlsError,
+    rustls_0_23::{Acceptor, TlsStream},
+};
 use actix_web::{App, dev::AppConfig, web};
 use parlor_actors::{drain::Drain, metrics::Metrics, node::Node, pace, place::Places};
 use parlor_cluster::SystemClock;
@@ -19,16 +24,16 @@ use parlor_schema::port::Clock;
 use rustls::ServerConfig;
 #[cfg(target_os = "linux")]
 use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Cluster, StartError, Store};
 use crate::{
+    head::{self, Headed},
     http::{self, HttpState, Listener},
     internal::{self, Internal},
     websocket::{self, WsState},
 };
 
-/// Time for a request's headers.
-const HEADERS_WITHIN: Duration = Duration::from_secs(5);
 /// Time that rooms have after the last socket to write receipts.
 const SETTLE: Duration = Duration::from_millis(700);
 /// HTTP connections of one worker at a time, handshakes among them; more wait to be accepted.
@@ -195,7 +200,7 @@ fn serve(
     part: Listener,
     // Where the threads have rooms, which append to it.
     rooms: Option<Store>,
-) -> std::io::Result<Server> {
+) -> io::Result<Server> {
     let server = Server::build()
         .workers(workers)
         .backlog(BACKLOG)
@@ -207,36 +212,69 @@ fn serve(
             let (ws, state) = ($ws.clone(), $state.clone());
             let app = App::new().configure(|cfg| http::configure(cfg, &state, part));
             HttpService::build()
-                .client_request_timeout(HEADERS_WITHIN)
-                // actix-http has a deadline for the headers of a connection's first request only: a second one could drip for ever.
+                // One head was read, and a second one could drip for ever: actix-http has a deadline for the first only.
                 .keep_alive(KeepAlive::Disabled)
-                .tcp_nodelay(true)
                 .upgrade(fn_service(move |(request, framed)| {
                     websocket::upgrade(ws.clone(), request, framed)
                 }))
                 .finish(map_config(app, |_| AppConfig::default()))
+                .map_err(TlsError::Service)
         }};
     }
+    let clock = ws.sessions.front.ports.clock.clone();
     let server = match tls {
         None => server.listen("parlor", listener, move || {
             rooms.iter().for_each(Store::serve_thread);
-            fn_service(paced).and_then(service!(ws, state).tcp())
+            let clock = clock.clone();
+            let head = move |stream: TcpStream| {
+                let peer = stream.peer_addr().ok();
+                headed(stream, peer, clock.clone())
+            };
+            fn_service(paced)
+                .and_then(fn_service(head))
+                .and_then(service!(ws, state))
         })?,
-        Some(tls) => server.listen("parlor", listener, move || {
-            rooms.iter().for_each(Store::serve_thread);
-            fn_service(paced).and_then(service!(ws, state).rustls_0_23(tls.clone()))
-        })?,
+        Some(mut tls) => {
+            tls.alpn_protocols.push(b"http/1.1".to_vec());
+            server.listen("parlor", listener, move || {
+                rooms.iter().for_each(Store::serve_thread);
+                let clock = clock.clone();
+                let head = move |stream: TlsStream<TcpStream>| {
+                    let peer = stream.get_ref().0.peer_addr().ok();
+                    headed(stream, peer, clock.clone())
+                };
+                fn_service(paced)
+                    .and_then(Acceptor::new(tls.clone()).map_err(TlsError::into_service_error))
+                    .and_then(fn_service(head))
+                    .and_then(service!(ws, state))
+            })?
+        }
     };
     Ok(server.run())
 }
 
+/// What ends a connection before, or while, it is served.
+type Failed = TlsError<io::Error, DispatchError>;
+
 /// Has a connection wait for its step before anything of it is read: many that come at once delay nobody who is here.
-async fn paced<E>(stream: TcpStream) -> Result<TcpStream, E> {
+async fn paced(stream: TcpStream) -> Result<TcpStream, Failed> {
     pace::step().await;
-    // For one that refuses this the system holds more.
+    // One that refuses these is only slower, or the system holds more for it. Small frames do not wait for an acknowledgement (Nagle).
+    let _ = stream.set_nodelay(true);
     #[cfg(target_os = "linux")]
     let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES);
     Ok(stream)
+}
+
+/// Waits for the head of a request, and hands the connection to HTTP.
+async fn headed<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    peer: Option<SocketAddr>,
+    clock: Arc<dyn Clock>,
+) -> Result<(Headed<S>, Protocol, Option<SocketAddr>), Failed> {
+    let headed = head::read(stream, &*clock).await;
+    let headed = headed.map_err(|error| TlsError::Service(DispatchError::Io(error)))?;
+    Ok((headed, Protocol::Http1, peer))
 }
 
 impl Running {
