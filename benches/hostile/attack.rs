@@ -112,8 +112,7 @@ impl Attack {
     /// Returns how many rounds it has where others have `rounds`: those are fewer that take a minute.
     pub(crate) fn rounds(self, rounds: usize) -> usize {
         match self {
-            Pinged => rounds.min(3),
-            HalfOpen => rounds.min(2),
+            Pinged | HalfOpen => rounds.min(5),
             _ => rounds,
         }
     }
