@@ -162,8 +162,8 @@ impl Line {
     /// Tells the client, once, that the node leaves: it is to reconnect after `reconnect_in_ms`, and is closed after `close_in_ms`. Answers
     /// whether it was told now.
     pub fn send_away(&self, reconnect_in_ms: u64, close_in_ms: u64, wire: &dyn Wire) -> bool {
-        if self.outlet.is_closing() || self.person.borrow().is_none() || self.leaving.replace(true)
-        {
+        let is_in = self.person.borrow().is_some() && !self.greeting.get();
+        if self.outlet.is_closing() || !is_in || self.leaving.replace(true) {
             return false;
         }
         let goaway = Goaway {
@@ -207,12 +207,14 @@ impl Line {
             let is_late = !self.greeting.get() && passed(Some(self.since), HELLO_WITHIN_MS);
             return is_late && close(CloseCode::NoHello);
         };
-        // While `hello` is served nothing is read.
-        let reads = !self.greeting.get();
-        if reads && passed(self.partial_since.get(), FRAME_WITHIN_MS) {
+        // While `hello` is served nothing is read, and `welcome` is to be the first that is told: a client listens to nothing before it.
+        if self.greeting.get() {
+            return false;
+        }
+        if passed(self.partial_since.get(), FRAME_WITHIN_MS) {
             return self.end(CloseCode::HeartbeatLost, "a message did not end in time");
         }
-        if reads && now_ms.saturating_sub(self.last_in.get()) >= 2 * HEARTBEAT_MS {
+        if now_ms.saturating_sub(self.last_in.get()) >= 2 * HEARTBEAT_MS {
             return close(CloseCode::HeartbeatLost);
         }
         if person.expires_at <= now {
@@ -326,6 +328,18 @@ mod tests {
         assert_eq!(code(&line), None);
         tick(&line, 100_000);
         assert_eq!(code(&line), Some(CloseCode::Unauthorized));
+    }
+
+    #[test]
+    fn tells_nothing_before_welcome_and_then_what_is_due() {
+        let line = line(Some(50_000));
+        line.greeting.set(true);
+        assert!(!line.send_away(5, 10, &PlainWire));
+        assert!(tick(&line, HEARTBEAT_MS).is_empty());
+        line.greeting.set(false);
+        let told = tick(&line, HEARTBEAT_MS);
+        assert!(told[0].contains("auth.expiring"), "{told:?}");
+        assert!(line.send_away(5, 10, &PlainWire));
     }
 
     #[test]

@@ -325,8 +325,7 @@ export class ClientState {
           this.#tell({ name: 'notice', value: { type: 'room.removed', payload: { room_id: purpose.room_id, reason: 'not_member' } } });
         }
         break;
-      // The token in use holds until it ends; then the close asks for a fresh one.
-      case 'refresh': break;
+      case 'refresh': this.#connection.notRenewed(now, error); break;
     }
   }
 

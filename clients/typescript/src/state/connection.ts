@@ -35,6 +35,8 @@ const CLOSE_MS = 1_000;
 export const STABLE_MS = 5_000;
 /** For the answer to a `ping` when nothing else was heard. */
 export const PONG_MS = 10_000;
+/** A token that ends sooner is not replaced over the connection. */
+const RENEW_MIN_MS = 250;
 /** However long the server asks to stay away. */
 const STAY_AWAY_MAX_MS = 300_000;
 
@@ -100,7 +102,9 @@ interface Online {
   readonly heartbeat_ms: number;
   heard: number;
   pinged: boolean;
-  /** When to ask for a fresh token. */
+  /** When the token ends, once that is near. */
+  ends_at?: number;
+  /** When to ask for a fresh one. */
   renew_at?: number;
   /** When to leave a node that drains. */
   leave_at?: number;
@@ -164,8 +168,8 @@ export class Connection {
     const asked = this.#asking;
     this.#asking = undefined;
     if (this.#phase.name === 'online' && asked === 'expiring') {
-      // Without one the server closes 4401 in the end, and that way decides.
       if (typeof answer === 'string') this.#do({ do: 'refresh', token: this.#token = answer });
+      else this.notRenewed(now, answer);
       return;
     }
     if (this.#phase.name !== 'authorizing') return;
@@ -210,11 +214,18 @@ export class Connection {
     this.#phase.pinged = false;
   }
 
-  /** The token ends in `left_ms`. A fresh one is asked for in the second half of that, so that a token of a few seconds makes no loop. */
+  /** The token ends in `left_ms`. */
   expiring(now: number, left_ms: number): void {
     if (this.#phase.name !== 'online') return;
-    const left = Math.min(60_000, Math.max(1_000, left_ms));
-    this.#phase.renew_at = now + left * (0.5 + 0.25 * this.#random());
+    this.#phase.ends_at = now + Math.min(60_000, Math.max(1_000, left_ms));
+    this.#renew(now, this.#phase, this.#phase.ends_at);
+  }
+
+  /** There was no fresh token, or the server did not take it. Where that may change it is asked for again; else the token in use holds until its end. */
+  notRenewed(now: number, refused: ParlorError): void {
+    const phase = this.#phase;
+    if (phase.name !== 'online' || phase.ends_at === undefined || !refused.temporary) return;
+    this.#renew(now, phase, phase.ends_at, refused.retry_after_ms);
   }
 
   /** The node drains, and gives this client its moment. */
@@ -283,6 +294,16 @@ export class Connection {
       phase.pinged = true;
       this.#do({ do: 'ping' });
     }
+  }
+
+  /**
+   * Sets when a fresh token is asked for: in the second quarter of what is left, so that a token of a few seconds makes no loop, and that there is time for
+   * further attempts. Where nothing is left for one the server closes 4401 in the end, and that way decides.
+   */
+  #renew(now: number, phase: Online, ends_at: number, at_least_ms = 0): void {
+    const left = ends_at - now;
+    const renew_at = now + Math.max(at_least_ms, left * (0.25 + 0.25 * this.#random()));
+    phase.renew_at = ends_at - renew_at < RENEW_MIN_MS ? undefined : renew_at;
   }
 
   /** When silence asks for a `ping`, or after it for the end. */

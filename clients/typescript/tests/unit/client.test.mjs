@@ -197,10 +197,13 @@ test('a fresh token goes over the connection', () => {
   const rig = new Rig().online();
   // The server says 60 s, by its own clock.
   rig.hear({ type: 'auth.expiring', payload: { expires_at: '2026-01-01T00:01:10.000Z' } }, 10_000);
-  rig.hear({ type: 'pong' }, 30_000).do('tick', 47_500);
+  rig.hear({ type: 'pong' }, 30_000).do('tick', 32_500);
   assert.equal(rig.did.at(-1), 'ask_token');
-  rig.do('token', 47_600, 't2');
-  assert.deepEqual(rig.last('auth.refresh').payload, { token: 't2' });
+  rig.do('token', 32_600, 't2');
+  const { payload, msg_id } = rig.last('auth.refresh');
+  assert.deepEqual(payload, { token: 't2' });
+  rig.hear({ type: 'error', msg_id, payload: { code: 'unavailable', message: 'no', retry_after_ms: 500 } }, 32_700).do('tick', 50_000);
+  assert.equal(rig.did.at(-1), 'ask_token', 'again, while the old one holds');
 });
 
 test('frames nobody knows are passed over; an event of an unknown kind takes its place', () => {

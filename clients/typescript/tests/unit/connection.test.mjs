@@ -152,17 +152,50 @@ test('goaway is followed at its moment, with no wait', () => {
   assert.deepEqual(dos(connection), ['drop', 'down', 'connecting', 'ask_token']);
 });
 
-test('a token is renewed in the second half of what is left, however short', () => {
+test('a token is renewed in the second quarter of what is left, however short', () => {
   const connection = online();
   connection.expiring(0, 60_000);
-  assert.equal(connection.deadline(), 25_000);
-  connection.heard(30_000);
-  connection.tick(37_500);
+  connection.heard(20_000);
+  assert.equal(connection.deadline(), 22_500);
+  connection.tick(22_500);
   assert.deepEqual(connection.take(), [{ do: 'ask_token', need: 'expiring' }]);
-  connection.token(37_600, 't2');
+  connection.token(22_600, 't2');
   assert.deepEqual(connection.take(), [{ do: 'refresh', token: 't2' }]);
-  connection.expiring(37_700, -5);
-  assert.equal(connection.deadline(), 37_700 + 625);
+  connection.expiring(22_700, -5);
+  assert.equal(connection.deadline(), 22_700 + 375);
+});
+
+test('a fresh token that is not to be had is asked for again while there is time, one that is refused is not', () => {
+  const busy = (retry_after_ms) => new ParlorError('unavailable', 'no', { retry_after_ms });
+  const connection = online();
+  connection.expiring(0, 60_000);
+  const asked = [];
+  // The last refusal is the server's, of the token that was had.
+  for (let refused = busy(0); ;) {
+    connection.heard(connection.deadline());
+    const at = connection.deadline();
+    if (at >= 60_000) break;
+    connection.tick(at);
+    assert.deepEqual(connection.take(), [{ do: 'ask_token', need: 'expiring' }]);
+    asked.push(Math.round(at));
+    if (asked.length % 2) {
+      connection.token(at, refused);
+    } else {
+      connection.token(at, 't2');
+      connection.take();
+      connection.notRenewed(at, refused);
+    }
+  }
+  assert.deepEqual(asked.slice(0, 4), [22_500, 36_563, 45_352, 50_845]);
+  assert.ok(asked.at(-1) > 59_000 && asked.length < 16, String(asked));
+  for (const [error, again] of [[busy(20_000), 42_500], [busy(40_000), 47_500], [new ParlorError('unauthorized', 'no'), 47_500]]) {
+    const connection = online();
+    connection.expiring(0, 60_000);
+    connection.heard(22_500);
+    connection.tick(22_500);
+    connection.token(22_500, error);
+    assert.equal(connection.deadline(), again);
+  }
 });
 
 test('an answer to what an earlier connection asked is not taken for the refusal of this one', () => {
