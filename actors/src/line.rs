@@ -207,6 +207,9 @@ impl Line {
             let is_late = !self.greeting.get() && passed(Some(self.since), HELLO_WITHIN_MS);
             return is_late && close(CloseCode::NoHello);
         };
+        if person.expires_at <= now {
+            return close(CloseCode::Unauthorized);
+        }
         // While `hello` is served nothing is read, and `welcome` is to be the first that is told: a client listens to nothing before it.
         if self.greeting.get() {
             return false;
@@ -216,9 +219,6 @@ impl Line {
         }
         if now_ms.saturating_sub(self.last_in.get()) >= 2 * HEARTBEAT_MS {
             return close(CloseCode::HeartbeatLost);
-        }
-        if person.expires_at <= now {
-            return close(CloseCode::Unauthorized);
         }
         let mut said = false;
         if person.warned == Warned::No && person.expires_at.minus_millis(AUTH_EXPIRING_MS) <= now {
@@ -340,6 +340,9 @@ mod tests {
         let told = tick(&line, HEARTBEAT_MS);
         assert!(told[0].contains("auth.expiring"), "{told:?}");
         assert!(line.send_away(5, 10, &PlainWire));
+        line.greeting.set(true);
+        tick(&line, 50_000);
+        assert_eq!(code(&line), Some(CloseCode::Unauthorized));
     }
 
     #[test]

@@ -304,7 +304,8 @@ export class ClientState {
         break;
       case 'page': this.#deliver(now, this.#timelines.page(purpose.page, ack as HistoryAck)); break;
       case 'receipt': this.#receipts.acked(purpose.receipt, now); break;
-      case 'resume': case 'refresh': break;
+      case 'refresh': this.#connection.renewed(); break;
+      case 'resume': break;
     }
   }
 
@@ -325,7 +326,9 @@ export class ClientState {
           this.#tell({ name: 'notice', value: { type: 'room.removed', payload: { room_id: purpose.room_id, reason: 'not_member' } } });
         }
         break;
-      case 'refresh': this.#connection.notRenewed(now, error); break;
+      case 'refresh':
+        if (error.temporary) this.#connection.notRenewed(now, error.retry_after_ms);
+        break;
     }
   }
 
@@ -375,7 +378,8 @@ export class ClientState {
       case 'greet': this.#greet(effect.token); break;
       case 'refresh': {
         const msg_id = this.#chance.id();
-        this.#ask(now, write('auth.refresh', { token: effect.token }, msg_id), { for: 'refresh' }, msg_id);
+        const taken = this.#ask(now, write('auth.refresh', { token: effect.token }, msg_id), { for: 'refresh' }, msg_id);
+        if (!taken) this.#connection.notRenewed(now);
         break;
       }
       case 'ping': this.#send(write('ping', {})); break;

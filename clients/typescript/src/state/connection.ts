@@ -35,7 +35,7 @@ const CLOSE_MS = 1_000;
 export const STABLE_MS = 5_000;
 /** For the answer to a `ping` when nothing else was heard. */
 export const PONG_MS = 10_000;
-/** A token that ends sooner is not replaced over the connection. */
+/** What must be left of a token for an attempt to replace it over the connection. */
 const RENEW_MIN_MS = 250;
 /** However long the server asks to stay away. */
 const STAY_AWAY_MAX_MS = 300_000;
@@ -102,7 +102,7 @@ interface Online {
   readonly heartbeat_ms: number;
   heard: number;
   pinged: boolean;
-  /** When the token ends, once that is near. */
+  /** When the token is taken to end, once that is near. */
   ends_at?: number;
   /** When to ask for a fresh one. */
   renew_at?: number;
@@ -169,7 +169,7 @@ export class Connection {
     this.#asking = undefined;
     if (this.#phase.name === 'online' && asked === 'expiring') {
       if (typeof answer === 'string') this.#do({ do: 'refresh', token: this.#token = answer });
-      else this.notRenewed(now, answer);
+      else if (answer.temporary) this.notRenewed(now, answer.retry_after_ms);
       return;
     }
     if (this.#phase.name !== 'authorizing') return;
@@ -221,11 +221,15 @@ export class Connection {
     this.#renew(now, this.#phase, this.#phase.ends_at);
   }
 
-  /** There was no fresh token, or the server did not take it. Where that may change it is asked for again; else the token in use holds until its end. */
-  notRenewed(now: number, refused: ParlorError): void {
+  /** The server took the fresh token. */
+  renewed(): void {
+    if (this.#phase.name === 'online') this.#phase.ends_at = this.#phase.renew_at = undefined;
+  }
+
+  /** A fresh token was not to be had, or not taken, for now: it is asked for again, not before `at_least_ms`, while the one in use holds. */
+  notRenewed(now: number, at_least_ms = 0): void {
     const phase = this.#phase;
-    if (phase.name !== 'online' || phase.ends_at === undefined || !refused.temporary) return;
-    this.#renew(now, phase, phase.ends_at, refused.retry_after_ms);
+    if (phase.name === 'online' && phase.ends_at !== undefined) this.#renew(now, phase, phase.ends_at, at_least_ms);
   }
 
   /** The node drains, and gives this client its moment. */
@@ -297,12 +301,12 @@ export class Connection {
   }
 
   /**
-   * Sets when a fresh token is asked for: in the second quarter of what is left, so that a token of a few seconds makes no loop, and that there is time for
-   * further attempts. Where nothing is left for one the server closes 4401 in the end, and that way decides.
+   * Sets when a fresh token is asked for: in the second quarter of the time there is, so that a token of a few seconds makes no loop, and that something is left
+   * for another attempt. Where too little is left for one the server closes 4401 in the end, and that way decides.
    */
   #renew(now: number, phase: Online, ends_at: number, at_least_ms = 0): void {
-    const left = ends_at - now;
-    const renew_at = now + Math.max(at_least_ms, left * (0.25 + 0.25 * this.#random()));
+    const from = now + at_least_ms;
+    const renew_at = from + (ends_at - from) * (0.25 + 0.25 * this.#random());
     phase.renew_at = ends_at - renew_at < RENEW_MIN_MS ? undefined : renew_at;
   }
 

@@ -113,8 +113,8 @@ test('events that never came are read back from history, those that came twice a
 });
 
 test('a session outlives its tokens, also where a fresh one is not to be had at once', { timeout: 60_000 }, async () => {
-  // Half of it is left when it is renewed: more than a busy machine, or its disk, stands still.
-  await withServer({ PARLOR__AUTH__ACCESS_TTL_MS: '8000' }, async ({ server }) => {
+  // A quarter of it is left for the second attempt: more than a busy machine, or its disk, stands still.
+  await withServer({ PARLOR__AUTH__ACCESS_TTL_MS: '10000' }, async ({ server }) => {
     const source = await server.tokens('ana');
     const asked = [];
     const token = async (need) => {

@@ -198,12 +198,16 @@ test('a fresh token goes over the connection', () => {
   // The server says 60 s, by its own clock.
   rig.hear({ type: 'auth.expiring', payload: { expires_at: '2026-01-01T00:01:10.000Z' } }, 10_000);
   rig.hear({ type: 'pong' }, 30_000).do('tick', 32_500);
-  assert.equal(rig.did.at(-1), 'ask_token');
+  assert.equal(rig.did.pop(), 'ask_token');
   rig.do('token', 32_600, 't2');
   const { payload, msg_id } = rig.last('auth.refresh');
   assert.deepEqual(payload, { token: 't2' });
   rig.hear({ type: 'error', msg_id, payload: { code: 'unavailable', message: 'no', retry_after_ms: 500 } }, 32_700).do('tick', 50_000);
-  assert.equal(rig.did.at(-1), 'ask_token', 'again, while the old one holds');
+  assert.equal(rig.did.pop(), 'ask_token', 'again, while the old one holds');
+  rig.do('token', 50_100, 't3');
+  rig.hear({ type: 'ack', msg_id: rig.last('auth.refresh').msg_id, payload: { expires_at: '2026-01-01T01:00:00.000Z' } }, 50_200);
+  rig.do('tick', 69_000);
+  assert.notEqual(rig.did.at(-1), 'ask_token', 'nothing more is to be renewed');
 });
 
 test('frames nobody knows are passed over; an event of an unknown kind takes its place', () => {

@@ -165,37 +165,43 @@ test('a token is renewed in the second quarter of what is left, however short', 
   assert.equal(connection.deadline(), 22_700 + 375);
 });
 
-test('a fresh token that is not to be had is asked for again while there is time, one that is refused is not', () => {
-  const busy = (retry_after_ms) => new ParlorError('unavailable', 'no', { retry_after_ms });
+test('a fresh token that is not to be had for now is asked for again while there is time', () => {
+  const busy = new ParlorError('unavailable', 'no');
   const connection = online();
   connection.expiring(0, 60_000);
   const asked = [];
-  // The last refusal is the server's, of the token that was had.
-  for (let refused = busy(0); ;) {
+  for (;;) {
     connection.heard(connection.deadline());
     const at = connection.deadline();
     if (at >= 60_000) break;
     connection.tick(at);
     assert.deepEqual(connection.take(), [{ do: 'ask_token', need: 'expiring' }]);
     asked.push(Math.round(at));
-    if (asked.length % 2) {
-      connection.token(at, refused);
-    } else {
-      connection.token(at, 't2');
-      connection.take();
-      connection.notRenewed(at, refused);
-    }
+    // Refused by turns by the source, and by the server that is given what the source has.
+    connection.token(at, asked.length % 2 ? busy : 't2');
+    if (connection.take().length > 0) connection.notRenewed(at);
   }
   assert.deepEqual(asked.slice(0, 4), [22_500, 36_563, 45_352, 50_845]);
   assert.ok(asked.at(-1) > 59_000 && asked.length < 16, String(asked));
-  for (const [error, again] of [[busy(20_000), 42_500], [busy(40_000), 47_500], [new ParlorError('unauthorized', 'no'), 47_500]]) {
+});
+
+test('a fresh token is asked for again when the refusal says so, and not after one for good', () => {
+  const busy = (retry_after_ms) => new ParlorError('rate_limited', 'no', { retry_after_ms });
+  // 47.5 s is when silence asks for a ping, so that nothing else is due.
+  for (const [error, due] of [[busy(10_000), 42_813], [busy(40_000), 47_500], [new ParlorError('unauthorized', 'no'), 47_500]]) {
     const connection = online();
     connection.expiring(0, 60_000);
     connection.heard(22_500);
     connection.tick(22_500);
     connection.token(22_500, error);
-    assert.equal(connection.deadline(), again);
+    assert.equal(Math.round(connection.deadline()), due);
   }
+  const connection = online();
+  connection.expiring(0, 60_000);
+  connection.renewed();
+  assert.equal(connection.deadline(), 25_000);
+  connection.notRenewed(0);
+  assert.equal(connection.deadline(), 25_000, 'nothing is to be renewed');
 });
 
 test('an answer to what an earlier connection asked is not taken for the refusal of this one', () => {
