@@ -81,7 +81,7 @@ test('from a key to the painted message is fast', async (t) => {
     let pressed = 0;
     addEventListener('keydown', (event) => { if (event.key === 'Enter') pressed = event.timeStamp; }, true);
     new MutationObserver((changes) => {
-      const mine = changes.some(({ addedNodes }) => [...addedNodes].some((node) => node.dataset?.state === 'pending'));
+      const mine = changes.some(({ addedNodes }) => [...addedNodes].some((node) => node.dataset?.state === 'written'));
       if (!mine || pressed === 0) return;
       const began = pressed;
       pressed = 0;

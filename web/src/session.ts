@@ -120,8 +120,8 @@ export class Session {
       room_id: room.id, body: { text, format: 'markdown' },
       ...(mentions.length > 0 && { mentions }), ...(room.replyTo && { reply_to: room.replyTo.payload.seq }),
     };
-    const { msg_id, done } = this.client.append('message.send', payload);
-    this.sendings.put({ entry: { msg_id, type: 'message.send', payload }, at_ms: Date.now(), state: 'pending' });
+    const { msg_id, kept, done } = this.client.append('message.send', payload);
+    this.#written({ msg_id, type: 'message.send', payload }, kept);
     // Told by `settled`, all but a message the outbox had no place for.
     done.catch((error: ParlorError) => { if (error.code === 'full') this.#failed({ msg_id, type: 'message.send', payload }, error); });
     room.replyTo = undefined;
@@ -134,10 +134,18 @@ export class Session {
 
   /** Sends a refused message again, under the same id: whatever became of it, it takes effect once. */
   retry({ msg_id, payload }: MessageEntry): void {
-    this.sendings.put({ entry: { msg_id, type: 'message.send', payload }, at_ms: Date.now(), state: 'pending' });
-    this.client.append('message.send', payload, msg_id).done.catch(() => undefined);
+    const { kept } = this.client.append('message.send', payload, msg_id);
+    this.#written({ msg_id, type: 'message.send', payload }, kept);
     this.#keepFailed();
     this.painter.now(this.shown);
+  }
+
+  #written(entry: MessageEntry, kept: Promise<void>): void {
+    this.sendings.put({ entry, at_ms: Date.now(), state: 'written' });
+    void kept.then(() => {
+      this.sendings.kept(entry);
+      this.painter.now(this.shown);
+    });
   }
 
   discard({ msg_id, payload: { room_id } }: MessageEntry): void {

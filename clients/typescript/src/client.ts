@@ -38,6 +38,8 @@ export interface Ports {
 export interface Sending<T extends AppendType> {
   /** What it is known by: in the outbox, and as `client_msg_id` of its event. */
   readonly msg_id: MsgId;
+  /** Resolves once the storage has it, and it outlives the page; or has refused it, or the outbox has no place. */
+  readonly kept: Promise<void>;
   /** Its ack, or a `ParlorError`; not to look at it is no fault. */
   readonly done: Promise<ReplyTo<T>>;
 }
@@ -121,14 +123,15 @@ export class Client {
    * wait, and `conflict` when one of them has this `msg_id`.
    */
   append<T extends AppendType>(type: T, payload: PayloadOf<T>, msg_id: MsgId = this.#ports.chance.id()): Sending<T> {
+    let kept = Promise.resolve();
     const done = new Promise<ReplyTo<T>>((resolve, reject) => {
       const taken = this.#state.outbox_size + this.#storing.size;
       if (this.#storing.has(msg_id) || this.#state.holds(msg_id)) reject(new ParlorError('conflict', 'the outbox has a frame with this msg_id'));
       else if (taken >= this.#outbox_max) reject(new ParlorError('full', `${taken} frames wait already`));
-      else this.#keep({ msg_id, type, payload } as Entry, { resolve, reject });
+      else kept = this.#keep({ msg_id, type, payload } as Entry, { resolve, reject });
     });
     done.catch(() => undefined);
-    return { msg_id, done };
+    return { msg_id, kept, done };
   }
 
   /** Asks the server. Without a connection the question waits for one. Throws a `ParlorError`. */
@@ -185,7 +188,7 @@ export class Client {
     for (const entry of entries) this.#input((now) => this.#state.append(now, entry));
   }
 
-  #keep(entry: Entry, waiter: Waiter): void {
+  #keep(entry: Entry, waiter: Waiter): Promise<void> {
     const { msg_id } = entry;
     this.#waiters.set(msg_id, waiter);
     this.#storing.set(msg_id, entry);
@@ -194,6 +197,7 @@ export class Client {
       this.#storing.delete(msg_id);
       this.#input((now) => this.#state.append(now, entry));
     });
+    return this.#stored;
   }
 
   #later(run: () => Promise<void>): void {

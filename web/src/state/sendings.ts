@@ -2,7 +2,8 @@
  * Messages of one's own that are not in the timeline as it is held: on their way, or refused. Pure.
  *
  * S-1  a message is shown once: it leaves here when its event is there;
- * S-2  a refused message stays until it is sent again or thrown away.
+ * S-2  a refused message stays until it is sent again or thrown away;
+ * S-3  a message is pending only once it outlives the page.
  *
  * Absent: the outbox itself, which is the client's.
  */
@@ -14,7 +15,8 @@ export interface Sending {
   readonly entry: MessageEntry;
   /** When it was written, in milliseconds since 1970; 0 when that was before the page was loaded. */
   readonly at_ms: number;
-  readonly state: 'pending' | 'sent' | 'failed';
+  /** A written one is lost with the page; a pending one is kept. */
+  readonly state: 'written' | 'pending' | 'sent' | 'failed';
   /** Its position, once it is sent. */
   readonly seq?: Seq;
   /** Why it failed, for a person. */
@@ -36,7 +38,7 @@ export class Sendings {
   /** How many wait, of all rooms. */
   get waiting(): number {
     let count = 0;
-    for (const room of this.#rooms.values()) for (const { state } of room.values()) if (state === 'pending') count += 1;
+    for (const room of this.#rooms.values()) for (const { state } of room.values()) if (state === 'written' || state === 'pending') count += 1;
     return count;
   }
 
@@ -45,6 +47,12 @@ export class Sendings {
     const room = this.#rooms.get(room_id) ?? new Map<MsgId, Sending>();
     this.#rooms.set(room_id, room);
     room.set(sending.entry.msg_id, sending);
+  }
+
+  /** It is in the outbox, and outlives the page. */
+  kept({ msg_id, payload: { room_id } }: MessageEntry): void {
+    const sending = this.#rooms.get(room_id)?.get(msg_id);
+    if (sending?.state === 'written') this.put({ ...sending, state: 'pending' });
   }
 
   /** It is in the timeline at `seq`; `held` says that its event is held already, or lies before what is held. */

@@ -131,14 +131,16 @@ export const SendingRow = memo(function SendingRow({ session, room, sending, quo
   session: Session; room: Room; sending: Of<'sending'>['sending']; quoted: MessageEvent | null | undefined; first: boolean; last: boolean; offline: boolean;
 }) {
   const { entry, state, at_ms, why } = sending;
+  // It looks pending at once: it is so some milliseconds later.
+  const mark = state === 'written' ? 'pending' : state;
   const { body, reply_to, mentions } = entry.payload;
   return (
-    <li class={`message mine ${first ? 'first' : ''} ${last ? 'last' : ''} ${state}`} tabIndex={-1} data-testid="message" data-state={state} data-key={entry.msg_id}>
+    <li class={`message mine ${first ? 'first' : ''} ${last ? 'last' : ''} ${mark}`} tabIndex={-1} data-testid="message" data-state={state} data-key={entry.msg_id}>
       <div class="bubble" style={{ '--meta': placeOf(at_ms, true) }}>
         <Unseen>You: </Unseen>
         {typeof reply_to === 'number' && <Quote session={session} room={room} seq={reply_to} said={quoted} />}
         <div class="text" data-testid="message-text"><Text session={session} text={body.text ?? ''} format="markdown" mentions={mentions ?? undefined} /></div>
-        <span class="meta">{at_ms > 0 && <time>{clock(at_ms)}</time>}<MarkOf state={state} /></span>
+        <span class="meta">{at_ms > 0 && <time>{clock(at_ms)}</time>}<MarkOf state={mark} /></span>
       </div>
       {state === 'failed' && (
         <p class="failure" data-testid="failure" role="alert">

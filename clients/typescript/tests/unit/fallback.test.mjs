@@ -71,6 +71,31 @@ for (const [what, ways, call] of [
   }));
 }
 
+test('a frame is kept once the storage has it, or has refused it, and not before', STEP, async () => {
+  const held = [];
+  let letGo;
+  const storage = {
+    load: async () => [],
+    put: (entry) => new Promise((resolve, reject) => { letGo = { resolve: () => { held.push(entry.msg_id); resolve(); }, reject }; }),
+    remove: async () => {},
+  };
+  const client = new Client({ tokens: fixedToken('t1') }, {
+    transport: new NodeSocketTransport('ws://127.0.0.1:1/v1/ws'), storage, chance: systemChance, now: systemNow,
+  });
+  let kept = 0;
+  for (const [round, way] of [[1, 'resolve'], [2, 'reject']]) {
+    const sending = client.send(ROOM, way);
+    void sending.kept.then(() => { kept += 1; });
+    await pass(20);
+    assert.equal(kept, round - 1);
+    letGo[way](new Error('full'));
+    await sending.kept;
+    assert.equal(client.outbox().at(-1).msg_id, sending.msg_id);
+  }
+  assert.equal(held.length, 1);
+  assert.equal(client.stats.unstored, 1);
+});
+
 test('cuts in the middle of a stream, a poll and a reply lose nothing and double nothing', { timeout: 90_000 }, withServer({}, async ({ server, client, later }) => {
   const dice = new Dice(seed());
   const proxy = await Proxy.start(server.port);
