@@ -6,12 +6,13 @@
 //!
 //! Invariants:
 //! - FO-1: a room is told of interest before any of its sessions asks it anything, so that no event falls between.
-//! - FO-2: nothing is allocated, and no lock is held, per receiver; the bytes of a batch are copied once for all of the thread. Only the sessions of who sent it each have
-//!   a frame made for them.
+//! - FO-2: for events nothing is allocated, and no lock is held, per receiver; the bytes of a batch are copied once for all of the thread. Only the sessions of who sent it
+//!   each have a frame made for them.
+
+mod places;
 
 use std::{
     cell::{Cell, RefCell},
-    hint::black_box,
     rc::Rc,
     sync::{
         Arc,
@@ -31,20 +32,22 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
+use self::places::{Copies, Place};
 use crate::{
     drain::Drain,
+    fetch::fetch,
     ledger::{Budget, Ledger},
-    line::{Line, Person},
+    line::Line,
     map::IdMap,
     metrics::Metrics,
-    ports::{Coding, Ports, Wire},
+    ports::Ports,
     room::{
         ask::{Deliver, Ephemeral, Interest, WorkerId},
-        packet::{Batch, Evicts, Packet},
+        packet::Batch,
         rooms::Rooms,
     },
     scratch,
-    subscription::{Offer, Phase, Subscription},
+    subscription::{Phase, Subscription},
     wheel::{self, SPOKES, Wheel},
 };
 
@@ -52,8 +55,6 @@ use crate::{
 pub const MAILBOX: usize = 4096;
 /// Time between two looks at a line.
 const TURN_MS: u64 = 250;
-/// Places fetched together, as few as the processor's first cache holds with all around them.
-const PREFETCHED: usize = 16;
 /// Turns of the wheel between two looks for rooms that were started afresh.
 const REANNOUNCE_EVERY: u64 = 4;
 
@@ -61,11 +62,6 @@ static NEXT_WORKER: AtomicU64 = AtomicU64::new(1);
 
 thread_local! {
     static LOCAL: RefCell<Option<Rc<Fanout>>> = const { RefCell::new(None) };
-}
-
-struct Place {
-    subscription: Rc<Subscription>,
-    line: Rc<Line>,
 }
 
 struct LocalRoom {
@@ -257,13 +253,39 @@ impl Fanout {
             return self.rooms.withdraw(batch.room, self.id);
         };
         let (mut delivered, mut copies) = (0, Copies::default());
-        for together in entry.places.chunks(PREFETCHED) {
-            prefetch(together);
+        let mut all = places::together(&entry.places);
+        let mut next = all.next();
+        next.into_iter().for_each(places::fetch_all);
+        while let Some(together) = next {
+            next = all.next();
+            next.into_iter().for_each(places::fetch_all);
+            // What stands one step further is read: many such reads take as long as one.
             for place in together {
-                delivered += deliver(place, batch, &mut copies, &*self.ports.wire);
+                place.line.outlet.look_at_socket();
+            }
+            for place in together {
+                delivered += place.deliver(batch, &mut copies, &*self.ports.wire);
             }
         }
         self.metrics.deliveries.inc_by(delivered);
+    }
+
+    /// Asks for the list of a room's sessions, some steps before [`expect_needs`](Self::expect_needs).
+    pub(crate) fn expect_places(&self, room: RoomId) {
+        self.expect(room, |places| places.iter().for_each(fetch));
+    }
+
+    /// Asks for what the first sessions of a room need, some steps before [`events`](Self::events).
+    pub(crate) fn expect_needs(&self, room: RoomId) {
+        self.expect(room, places::fetch_all);
+    }
+
+    fn expect(&self, room: RoomId, ask: impl Fn(&[Place])) {
+        if let Some(entry) = self.local.borrow().get(&room)
+            && let Some(first) = places::together(&entry.places).next()
+        {
+            ask(first);
+        }
     }
 
     fn nudge(&self, room: RoomId, head: Seq) {
@@ -277,10 +299,10 @@ impl Fanout {
             let subscription = &place.subscription;
             subscription.seen.set(subscription.seen.get().max(head));
             match subscription.phase.get() {
-                Phase::Live if subscription.cursor.get() < head => fall_behind(place),
+                Phase::Live if subscription.cursor.get() < head => place.fall_behind(),
                 Phase::Passive if subscription.cursor.get() < head => {
                     subscription.cursor.set(head);
-                    note(&place.line, &place.line.heads, room);
+                    place.note(&place.line.heads);
                 }
                 _ => {}
             }
@@ -366,95 +388,11 @@ impl Fanout {
                     .iter()
                     .filter(|place| place.subscription.phase.get() == Phase::Live)
                 {
-                    fall_behind(place);
+                    place.fall_behind();
                 }
             }
         }
     }
-}
-
-/// The frames of a batch as one, for the sockets of this thread alone.
-type Copies = [Option<Rc<[u8]>>; Coding::ALL.len()];
-
-/// Has the processor fetch what some places need. After a turn of the loop it is in no cache, and many pieces take as long as one, unless the
-/// address of the next stands in the one before.
-fn prefetch(places: &[Place]) {
-    for Place { subscription, line } in places {
-        black_box((subscription.phase.get(), line.person.borrow().is_some()));
-        line.outlet.prefetch();
-    }
-    for place in places {
-        place.line.outlet.prefetch_socket();
-    }
-}
-
-fn deliver(place: &Place, batch: &Batch, copies: &mut Copies, wire: &dyn Wire) -> u64 {
-    let (subscription, line) = (&place.subscription, &place.line);
-    let person = line.person.borrow();
-    let Some(person) = person.as_ref() else {
-        return 0;
-    };
-    if let Some((first, last)) = batch.span()
-        && subscription.takes(first)
-        && line.outlet.has_room()
-        && let Some(frames) = batch.whole(&person.user, person.marks, line.coding, wire)
-    {
-        let copy = copies[line.coding as usize].get_or_insert_with(|| Rc::from(&frames[..]));
-        line.outlet.push(copy.clone());
-        subscription.pushed_to(first, last);
-        return batch.packets.len() as u64;
-    }
-    deliver_each(place, batch, person, wire)
-}
-
-fn deliver_each(place: &Place, batch: &Batch, person: &Person, wire: &dyn Wire) -> u64 {
-    let (subscription, line) = (&place.subscription, &place.line);
-    let mut delivered = 0;
-    for packet in &batch.packets {
-        match subscription.offer(packet, &person.user) {
-            Offer::Push if line.outlet.has_room() => {
-                let frame = packet.for_user(&person.user, line.coding, wire);
-                line.outlet.push(frame);
-                subscription.pushed(packet.seq());
-                delivered += 1;
-            }
-            Offer::Push | Offer::Behind => fall_behind(place),
-            Offer::Skip => {
-                if subscription.phase.get() == Phase::Passive {
-                    subscription.cursor.set(packet.seq());
-                    note(line, &line.heads, subscription.room);
-                }
-            }
-            Offer::Out => put_out(place, packet),
-        }
-        if line.watches.get() && packet.event.kind.changes_room() {
-            line.recheck.set(true);
-            line.wake();
-        }
-    }
-    delivered
-}
-
-fn put_out(place: &Place, packet: &Packet) {
-    place.subscription.phase.set(Phase::Closed);
-    // A user who is put out hears of it by a notice to all sessions; those who only read along have nobody else to tell them.
-    if packet.evicts == Evicts::NonMembers {
-        note(&place.line, &place.line.out, place.subscription.room);
-    }
-}
-
-fn fall_behind(place: &Place) {
-    place.subscription.phase.set(Phase::Pulling);
-    note(&place.line, &place.line.behind, place.subscription.room);
-}
-
-fn note(line: &Line, list: &RefCell<Vec<RoomId>>, room: RoomId) {
-    let mut list = list.borrow_mut();
-    if !list.contains(&room) {
-        list.push(room);
-    }
-    drop(list);
-    line.wake();
 }
 
 struct FanoutActor(Rc<Fanout>);

@@ -24,6 +24,7 @@ use parlor_schema::{
 };
 
 use crate::{
+    fetch::{LINE_BYTES, fetch, fetch_from},
     hand::Hand,
     outlet::Outlet,
     ports::{Coding, Wire},
@@ -57,15 +58,24 @@ pub enum Warned {
     Yes,
 }
 
-/// A connection as its thread sees it. What each event needs stands first.
+/// A connection as its thread sees it. What each event needs stands first, in as few lines of a cache as may be: thousands of connections
+/// take turns, so that none is in a cache when its turn comes.
 #[repr(C)]
 pub struct Line {
-    /// The way out.
-    pub outlet: Outlet,
-    /// Who it is.
-    pub person: RefCell<Option<Person>>,
     /// How its frames are coded.
     pub coding: Coding,
+    /// Whether the session watches anybody, so that changes of membership concern it.
+    pub watches: Cell<bool>,
+    /// Set when membership changed around a session that watches.
+    pub recheck: Cell<bool>,
+    /// Set while `hello` waits for its turn or is being served.
+    pub greeting: Cell<bool>,
+    awake: Cell<bool>,
+    leaving: Cell<bool>,
+    /// Who it is.
+    pub person: RefCell<Option<Person>>,
+    /// The way out.
+    pub outlet: Outlet,
     /// What of it is being served.
     pub hand: Hand,
     /// The session's id.
@@ -76,8 +86,6 @@ pub struct Line {
     pub last_in: Cell<u64>,
     /// Since when a message is coming that is not whole yet.
     pub partial_since: Cell<Option<u64>>,
-    /// Set while `hello` waits for its turn or is being served.
-    pub greeting: Cell<bool>,
     /// When the connection began.
     pub since: u64,
     /// When the next ping is due.
@@ -88,15 +96,9 @@ pub struct Line {
     pub out: RefCell<Vec<RoomId>>,
     /// Passive rooms with something new.
     pub heads: RefCell<Vec<RoomId>>,
-    /// Whether the session watches anybody, so that changes of membership concern it.
-    pub watches: Cell<bool>,
-    /// Set when membership changed around a session that watches.
-    pub recheck: Cell<bool>,
     /// Set when a notice could not be delivered.
     pub lost: Arc<AtomicBool>,
     session_addr: RefCell<Option<Recipient<Wake>>>,
-    awake: Cell<bool>,
-    leaving: Cell<bool>,
 }
 
 impl Line {
@@ -125,6 +127,24 @@ impl Line {
             awake: Cell::new(false),
             leaving: Cell::new(false),
         }
+    }
+
+    /// Asks for what an event needs.
+    pub(crate) fn fetch(&self) {
+        fetch(&self.coding);
+        self.outlet.fetch();
+    }
+
+    /// Asks for what [`tick`](Self::tick) looks at.
+    pub(crate) fn fetch_due(&self) {
+        self.fetch();
+        fetch_from(&self.last_in, 2 * LINE_BYTES);
+        fetch(&self.lost);
+    }
+
+    /// Asks for what that leads to, once it is there.
+    pub(crate) fn fetch_lost(&self) {
+        fetch(&*self.lost);
     }
 
     /// Names whom to wake.
@@ -251,6 +271,7 @@ mod tests {
         ledger::{Budget, Ledger},
         outlet::nobody,
         ports::PlainWire,
+        queue::Queue,
     };
 
     /// A line that begins at 0, of somebody whose token ends at `expires_ms` on both clocks.
@@ -273,15 +294,16 @@ mod tests {
         let was_closing = line.outlet.is_closing();
         let said = line.tick(now_ms, now, &PlainWire);
         let closes = line.outlet.is_closing() != was_closing;
-        let out = line.outlet.front(|frames, _| frames.clone());
-        let out = out.unwrap_or_default();
+        let texts = |queue: &Queue| {
+            let text = |piece: &[u8]| String::from_utf8(piece.to_vec()).unwrap();
+            queue.pieces().map(text).collect::<Vec<_>>()
+        };
+        let out = line.outlet.front(texts).unwrap_or_default();
         assert_eq!(said, closes || !out.is_empty(), "at {now_ms}");
         if line.outlet.stalled_since().is_none() {
             line.outlet.written(line.outlet.pending());
         }
-        out.iter()
-            .map(|frame| String::from_utf8(frame.to_vec()).unwrap())
-            .collect()
+        out
     }
 
     fn code(line: &Line) -> Option<CloseCode> {
@@ -289,6 +311,16 @@ mod tests {
     }
 
     const NEVER: i64 = 1 << 50;
+
+    #[test]
+    fn what_each_event_needs_lies_in_three_lines_of_a_cache() {
+        // Shared by count, it lies behind its two counts; the allocator begins what is so large on a line.
+        let outlet = 2 * size_of::<usize>() + std::mem::offset_of!(Line, outlet);
+        assert_eq!((outlet + Outlet::HOT_BYTES).div_ceil(LINE_BYTES), 3);
+        assert_eq!(outlet / LINE_BYTES, 1, "a write needs two of them");
+        let fetched = (outlet + Outlet::FETCHED_FROM) / LINE_BYTES;
+        assert_eq!(fetched, 1, "and asks for these");
+    }
 
     #[test]
     fn pings_every_heartbeat_and_ends_after_two_silent_ones() {

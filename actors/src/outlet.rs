@@ -11,7 +11,7 @@
 //! - O-5: every byte that waits is on the thread's account ([`Ledger`]), until it is written or the connection ends.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::VecDeque,
     hint::black_box,
     num::NonZero,
@@ -26,7 +26,14 @@ use parlor_schema::{
     },
 };
 
-use crate::{ledger::Ledger, piece::Piece, ports::Packed, queue::Queue, room::ask::EphemeralKey};
+use crate::{
+    fetch::{LINE_BYTES, fetch_from},
+    ledger::Ledger,
+    piece::Piece,
+    ports::Packed,
+    queue::Queue,
+    room::ask::EphemeralKey,
+};
 
 /// How a connection ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,10 +53,36 @@ pub trait Wakes {
 #[derive(Default)]
 #[repr(C)]
 struct Lanes {
+    /// Made with the first frame in it, as most sessions have none at a time.
+    ephemeral: Option<Box<Ephemeral>>,
     ordered: Queue,
-    ephemeral_bytes: usize,
+}
+
+#[derive(Default)]
+struct Ephemeral {
+    bytes: usize,
     receipts: VecDeque<(EphemeralKey, Packed)>,
     fleeting: VecDeque<(EphemeralKey, Packed)>,
+}
+
+impl Lanes {
+    fn ephemeral_bytes(&self) -> usize {
+        self.ephemeral.as_ref().map_or(0, |lane| lane.bytes)
+    }
+
+    fn bytes(&self) -> usize {
+        self.ordered.bytes() + self.ephemeral_bytes()
+    }
+}
+
+impl Ephemeral {
+    /// Takes the oldest receipt, or where there is none the oldest of the rest.
+    fn pop(&mut self) -> Option<Packed> {
+        let receipt = self.receipts.pop_front();
+        let (_, frame) = receipt.or_else(|| self.fleeting.pop_front())?;
+        self.bytes -= frame.len();
+        Some(frame)
+    }
 }
 
 /// What is left once a socket has written.
@@ -66,23 +99,33 @@ pub struct Left {
 pub struct Outlet {
     socket: Weak<dyn Wakes>,
     ledger: Rc<Ledger>,
-    closing: RefCell<Option<Box<Closing>>>,
+    closing: OnceCell<Box<Closing>>,
     /// The socket was woken, and has not looked since.
     woken: Cell<bool>,
     wants_room: Cell<bool>,
-    lanes: RefCell<Lanes>,
     /// One more than the moment, so that there is a number for none.
     stalled_since: Cell<Option<NonZero<u64>>>,
+    lanes: RefCell<Lanes>,
 }
 
 impl Outlet {
+    /// Bytes from its begin to what [`fetch`](Self::fetch) goes by.
+    #[cfg(test)]
+    pub(crate) const FETCHED_FROM: usize = std::mem::offset_of!(Self, woken);
+    /// Bytes from its begin that an event and a write of one frame need.
+    #[cfg(test)]
+    pub(crate) const HOT_BYTES: usize =
+        std::mem::offset_of!(Self, lanes) + size_of::<RefCell<Lanes>>() - size_of::<Lanes>()
+            + std::mem::offset_of!(Lanes, ordered)
+            + Queue::HOT_BYTES;
+
     /// Makes an outlet; `socket` is woken when there is something to write.
     #[must_use]
     pub fn new(ledger: Rc<Ledger>, socket: Weak<dyn Wakes>) -> Self {
         Self {
             socket,
             ledger,
-            closing: RefCell::default(),
+            closing: OnceCell::new(),
             stalled_since: Cell::new(None),
             lanes: RefCell::default(),
             woken: Cell::new(false),
@@ -137,31 +180,29 @@ impl Outlet {
         let mut dropped = 0;
         {
             let lanes = &mut *self.lanes.borrow_mut();
-            let before = lanes.ephemeral_bytes;
-            lanes.ephemeral_bytes += bytes.len();
-            let lane = if matches!(key, EphemeralKey::Receipt(..)) {
-                &mut lanes.receipts
+            let lane = &mut **lanes.ephemeral.get_or_insert_default();
+            let before = lane.bytes;
+            lane.bytes += bytes.len();
+            let frames = if matches!(key, EphemeralKey::Receipt(..)) {
+                &mut lane.receipts
             } else {
-                &mut lanes.fleeting
+                &mut lane.fleeting
             };
-            if let Some(held) = lane.iter_mut().find(|(held, _)| held == key) {
-                lanes.ephemeral_bytes -= held.1.len();
+            if let Some(held) = frames.iter_mut().find(|(held, _)| held == key) {
+                lane.bytes -= held.1.len();
                 held.1 = bytes;
             } else {
-                lane.push_back((key.clone(), bytes));
+                frames.push_back((key.clone(), bytes));
             }
-            while lanes.ephemeral_bytes > EPHEMERAL_BYTES_MAX {
-                let Some((_, old)) = lanes
-                    .fleeting
-                    .pop_front()
-                    .or_else(|| lanes.receipts.pop_front())
-                else {
+            while lane.bytes > EPHEMERAL_BYTES_MAX {
+                let fleeting = lane.fleeting.pop_front();
+                let Some((_, old)) = fleeting.or_else(|| lane.receipts.pop_front()) else {
                     break;
                 };
-                lanes.ephemeral_bytes -= old.len();
+                lane.bytes -= old.len();
                 dropped += 1;
             }
-            self.ledger.add(lanes.ephemeral_bytes);
+            self.ledger.add(lane.bytes);
             self.ledger.sub(before);
         }
         self.wake();
@@ -171,27 +212,24 @@ impl Outlet {
     /// Drops what is ephemeral about a room: after `room.removed` nothing more of it may arrive (promise P-6).
     pub fn forget(&self, room: RoomId) {
         let lanes = &mut *self.lanes.borrow_mut();
-        let Lanes {
-            receipts,
-            fleeting,
-            ephemeral_bytes,
-            ..
-        } = lanes;
-        let before = *ephemeral_bytes;
-        for lane in [receipts, fleeting] {
-            lane.retain(|(key, bytes)| {
+        let Some(lane) = &mut lanes.ephemeral else {
+            return;
+        };
+        let before = lane.bytes;
+        for frames in [&mut lane.receipts, &mut lane.fleeting] {
+            frames.retain(|(key, bytes)| {
                 let stays = key.room() != Some(room);
-                *ephemeral_bytes -= if stays { 0 } else { bytes.len() };
+                lane.bytes -= if stays { 0 } else { bytes.len() };
                 stays
             });
         }
-        self.ledger.sub(before - *ephemeral_bytes);
+        self.ledger.sub(before - lane.bytes);
     }
 
     /// Ends the connection after what is in the ordered lane; the first call counts.
     pub fn close(&self, code: CloseCode, reason: &str) {
         if !self.is_closing() {
-            *self.closing.borrow_mut() = Some(Box::new(Closing {
+            let _ = self.closing.set(Box::new(Closing {
                 code,
                 reason: reason.to_owned(),
             }));
@@ -202,32 +240,28 @@ impl Outlet {
     /// Tells whether the connection is ending.
     #[must_use]
     pub fn is_closing(&self) -> bool {
-        self.closing.borrow().is_some()
+        self.closing.get().is_some()
     }
 
     /// Returns how the connection ends, once it does.
     #[must_use]
     pub fn closing(&self) -> Option<Closing> {
-        self.closing.borrow().as_deref().cloned()
+        self.closing.get().map(|closing| (**closing).clone())
     }
 
-    /// Shows the socket the next frames to write, in order, and how many bytes of the first are written already; none: nothing waits. What is
-    /// ephemeral comes behind what is ordered, as far as it fits one write, and is ordered from then on.
-    pub fn front<T>(&self, write: impl FnOnce(&VecDeque<Piece>, usize) -> T) -> Option<T> {
+    /// Shows the socket the next frames to write, in order; none: nothing waits. What is ephemeral comes behind what is ordered, as far as it
+    /// fits one write, and is ordered from then on.
+    pub fn front<T>(&self, write: impl FnOnce(&Queue) -> T) -> Option<T> {
         self.woken.set(false);
-        let lanes = &mut *self.lanes.borrow_mut();
-        while lanes.ordered.bytes() < WRITE_BYTES && lanes.ephemeral_bytes > 0 {
-            let receipt = lanes.receipts.pop_front();
-            let Some((_, frame)) = receipt.or_else(|| lanes.fleeting.pop_front()) else {
-                break;
-            };
-            lanes.ephemeral_bytes -= frame.len();
-            lanes.ordered.push(frame.into());
+        let Lanes { ephemeral, ordered } = &mut *self.lanes.borrow_mut();
+        if let Some(lane) = ephemeral {
+            while ordered.bytes() < WRITE_BYTES
+                && let Some(frame) = lane.pop()
+            {
+                ordered.push(frame.into());
+            }
         }
-        (!lanes.ordered.is_empty()).then(|| {
-            let (frames, gone) = lanes.ordered.front();
-            write(frames, gone)
-        })
+        (!ordered.is_empty()).then(|| write(ordered))
     }
 
     /// Notes that the socket has written so many bytes; answers what is left.
@@ -237,7 +271,7 @@ impl Outlet {
         self.ledger.sub(bytes);
         self.stalled_since.set(None);
         Left {
-            is_empty: lanes.ordered.bytes() + lanes.ephemeral_bytes == 0,
+            is_empty: lanes.bytes() == 0,
             is_wanted: self.wants_room.get()
                 && lanes.ordered.bytes() <= self.lane_bytes() / 2
                 && self.wants_room.take(),
@@ -263,29 +297,28 @@ impl Outlet {
     pub fn rest(&self) {
         let lanes = &mut *self.lanes.borrow_mut();
         lanes.ordered.rest();
+        lanes.ephemeral.take_if(|lane| lane.bytes == 0);
     }
 
-    /// Has the processor fetch what a push or a write begins with.
-    pub fn prefetch(&self) {
-        black_box((self.woken.get(), self.lanes.borrow().ordered.is_empty()));
+    /// Asks for what a push or a write begins with.
+    pub fn fetch(&self) {
+        fetch_from(&self.woken, 2 * LINE_BYTES);
     }
 
-    /// Has it fetch what a push wakes, once the outlet is there.
-    pub(crate) fn prefetch_socket(&self) {
+    /// Asks for what a write takes, once the outlet is there.
+    pub fn fetch_front(&self) {
+        self.lanes.borrow().ordered.fetch_front();
+    }
+
+    /// Reads what a push wakes, once the outlet is there.
+    pub(crate) fn look_at_socket(&self) {
         black_box(self.socket.strong_count());
-    }
-
-    /// Has it fetch what a write takes, once the outlet is there.
-    pub fn prefetch_front(&self) {
-        let lanes = self.lanes.borrow();
-        black_box(lanes.ordered.front().0.front().map(|piece| piece.len()));
     }
 
     /// Returns the bytes that wait.
     #[must_use]
     pub fn pending(&self) -> usize {
-        let lanes = self.lanes.borrow();
-        lanes.ordered.bytes() + lanes.ephemeral_bytes
+        self.lanes.borrow().bytes()
     }
 
     fn wake(&self) {
@@ -337,131 +370,4 @@ pub(crate) fn nobody() -> Weak<dyn Wakes> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::*;
-    use crate::ledger::Budget;
-
-    fn outlet() -> Outlet {
-        within(0)
-    }
-
-    fn packed(bytes: &[u8]) -> Packed {
-        bytes.into()
-    }
-
-    /// Takes what would be written next.
-    fn front(outlet: &Outlet) -> Option<Vec<u8>> {
-        outlet.front(|frames, gone| {
-            let all: Vec<u8> = frames.iter().flat_map(|frame| frame.to_vec()).collect();
-            all[gone..].to_vec()
-        })
-    }
-
-    fn within(budget: usize) -> Outlet {
-        let ledger = Rc::new(Ledger::new(Budget::new(budget)));
-        Outlet::new(ledger, nobody())
-    }
-
-    #[test]
-    fn what_a_gone_socket_leaves_is_forgotten_bit_by_bit() {
-        let ledger = Rc::new(Ledger::new(Budget::new(0)));
-        let outlet = Outlet::new(ledger.clone(), nobody());
-        for _ in 0..5 {
-            outlet.push(packed(b"123"));
-        }
-        outlet.written(4);
-        for (more, bytes) in [(true, 6), (false, 0), (false, 0)] {
-            assert_eq!(outlet.forget_some(2), more);
-            assert_eq!((outlet.pending(), ledger.held()), (bytes, bytes as i64));
-        }
-    }
-
-    #[test]
-    fn the_ordered_lane_comes_first_and_in_order() {
-        let outlet = outlet();
-        let key = EphemeralKey::Head(RoomId::from([1; 16]));
-        outlet.push_ephemeral(&key, packed(b"e"));
-        outlet.push(packed(b"1"));
-        outlet.push(packed(b"2"));
-        outlet.push_ephemeral(&key, packed(b"f"));
-        assert_eq!(front(&outlet).unwrap(), b"12f");
-        assert!(!outlet.written(2).is_empty);
-        assert_eq!(outlet.pending(), 1);
-        assert!(outlet.written(1).is_empty);
-        assert_eq!(front(&outlet), None);
-    }
-
-    #[test]
-    fn what_is_written_in_part_goes_on_where_it_stopped() {
-        let outlet = outlet();
-        outlet.push(packed(b"123"));
-        outlet.push(packed(b"45"));
-        for (bytes, rest) in [(1, "2345"), (3, "5")] {
-            outlet.written(bytes);
-            assert_eq!(front(&outlet).unwrap(), rest.as_bytes());
-            assert_eq!(outlet.pending(), rest.len());
-        }
-    }
-
-    #[test]
-    fn above_the_lane_bound_there_is_no_room_for_events_until_half_is_gone() {
-        let outlet = outlet();
-        for _ in 0..5 {
-            outlet.push(Packed::from(vec![0; LANE_BYTES_MAX / 4]));
-        }
-        assert!(!outlet.has_room());
-        assert!(!outlet.written(LANE_BYTES_MAX / 4).is_wanted);
-        assert!(!outlet.written(LANE_BYTES_MAX / 2 - 1).is_wanted);
-        assert!(outlet.written(1).is_wanted, "woken at half");
-        assert!(outlet.has_room());
-    }
-
-    #[test]
-    fn the_account_holds_what_waits_and_a_node_above_its_limit_gives_the_small_lane() {
-        let outlet = within(LANE_BYTES_MAX / 2);
-        let ledger = outlet.ledger.clone();
-        let key = EphemeralKey::Head(RoomId::from([1; 16]));
-        outlet.push(Packed::from(vec![0; LANE_BYTES_MAX / 2]));
-        outlet.push_ephemeral(&key, packed(b"four"));
-        outlet.push_ephemeral(&key, packed(b"seventh"));
-        ledger.tell();
-        assert_eq!(ledger.held(), LANE_BYTES_MAX as i64 / 2 + 7);
-        assert!(!outlet.has_room() && outlet.is_scarce());
-        outlet.written(LANE_BYTES_MAX / 2);
-        assert!(outlet.has_room());
-        drop(outlet);
-        assert_eq!(ledger.held(), 0);
-    }
-
-    #[test]
-    fn replies_nobody_reads_close_the_connection() {
-        let outlet = outlet();
-        for _ in 0..5 {
-            outlet.push(Packed::from(vec![0; REPLY_BYTES_MAX / 4]));
-        }
-        assert_eq!(outlet.closing().unwrap().code, CloseCode::TooSlow);
-    }
-
-    #[test]
-    fn so_do_many_small_ones() {
-        let outlet = outlet();
-        for _ in 0..=REPLY_FRAMES_MAX {
-            assert!(!outlet.is_closing());
-            outlet.push(packed(&[0x8A, 0]));
-        }
-        assert_eq!(outlet.closing().unwrap().code, CloseCode::TooSlow);
-    }
-
-    #[test]
-    fn the_ephemeral_lane_is_bounded() {
-        let outlet = outlet();
-        let mut dropped = 0;
-        for n in 0..100 {
-            let key = EphemeralKey::Head(RoomId::from([n; 16]));
-            dropped += outlet.push_ephemeral(&key, Packed::from(vec![0; EPHEMERAL_BYTES_MAX / 10]));
-        }
-        assert_eq!(dropped, 90);
-        assert!(outlet.pending() <= EPHEMERAL_BYTES_MAX);
-    }
-}
+mod tests;

@@ -35,11 +35,7 @@ mod tick;
 pub mod unread;
 mod view;
 
-use std::{
-    collections::{HashMap, VecDeque},
-    rc::Rc,
-    sync::Arc,
-};
+use std::{collections::VecDeque, rc::Rc, sync::Arc};
 
 use actix::prelude::*;
 use parlor_schema::{
@@ -83,7 +79,8 @@ pub struct RoomEnv {
     pub places: Arc<Places>,
 }
 
-/// One room on this node.
+/// One room on this node. Its id stands first, to fetch it by.
+#[repr(C)]
 pub struct Room {
     id: RoomId,
     generation: u64,
@@ -94,7 +91,8 @@ pub struct Room {
     core: Core,
     next_ticket: u64,
     replies: Replies,
-    interest: HashMap<WorkerId, Target>,
+    /// One of each thread; a node has few.
+    interest: Vec<Target>,
     ring: Ring,
     pages: Rc<Pages>,
     live: Live,
@@ -130,6 +128,7 @@ enum Projecting {
 
 /// A thread with interested sessions.
 struct Target {
+    worker: WorkerId,
     to: Reach,
     /// Set when its mailbox was full: it is owed a [`Deliver::Nudge`].
     owed: bool,
@@ -188,7 +187,7 @@ impl Room {
             core: Core::Loading(VecDeque::new()),
             next_ticket: 0,
             replies: Replies::default(),
-            interest: HashMap::new(),
+            interest: Vec::new(),
             ring: Ring::default(),
             pages: Rc::new(Pages::new(id, rooms.pages())),
             live: Live::default(),
@@ -380,16 +379,13 @@ impl Handler<Interest> for Room {
 
     fn handle(&mut self, message: Interest, ctx: &mut Self::Context) {
         self.handled += 1;
-        match message.to {
-            Some(to) => {
-                let to = Fanout::here(message.worker).map_or(Reach::There(to), Reach::Here);
-                self.interest
-                    .insert(message.worker, Target { to, owed: true });
-                self.nudge();
-            }
-            None => {
-                self.interest.remove(&message.worker);
-            }
+        let worker = message.worker;
+        self.interest.retain(|target| target.worker != worker);
+        if let Some(to) = message.to {
+            let to = Fanout::here(worker).map_or(Reach::There(to), Reach::Here);
+            let owed = true;
+            self.interest.push(Target { worker, to, owed });
+            self.nudge();
         }
         self.quiet_since = self.env.ports.clock.monotonic_ms();
         self.arm(tick::LINGER_MS, ctx);

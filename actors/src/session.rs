@@ -34,6 +34,7 @@ use crate::{
     cursor::CursorKey,
     drain::Drain,
     fanout::Fanout,
+    fetch::fetch,
     front::Front,
     hand::IN_FLIGHT_MAX,
     ledger::Budget,
@@ -190,6 +191,11 @@ impl Session {
     }
 
     fn take(&mut self, text: &Text, ctx: &mut Context<Self>) {
+        if let Phase::Live(live) = &self.phase {
+            // What goes to a room with a frame, while the frame is read.
+            live.fetch();
+            fetch(&*self.mailbox);
+        }
         self.env.front.metrics.frames_in.inc();
         let read = match text {
             Text::Json(text) => frame::read(text),

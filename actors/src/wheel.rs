@@ -12,6 +12,9 @@ use crate::line::Line;
 /// Parts of a turn.
 pub(crate) const SPOKES: usize = 25;
 
+/// Lines by which their memory is asked for ahead.
+const AHEAD: usize = 2;
+
 /// The wheel.
 #[derive(Default)]
 pub(crate) struct Wheel {
@@ -64,7 +67,13 @@ impl Wheel {
 /// `lends`: whether the core is lent to others as well. While a thread tells many it does not sleep, and the store's, woken on the same core, would wait for the
 /// system's slice, as in `pace`; but where more want the core, each time may cost such a slice.
 pub(crate) async fn each(lines: &[Rc<Line>], lends: bool, mut see: impl FnMut(&Line) -> bool) {
-    for line in lines {
+    for (at, line) in lines.iter().enumerate() {
+        if let Some(later) = lines.get(at + 2 * AHEAD) {
+            later.fetch_due();
+        }
+        if let Some(soon) = lines.get(at + AHEAD) {
+            soon.fetch_lost();
+        }
         if see(line) {
             if lends {
                 std::thread::yield_now();

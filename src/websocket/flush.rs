@@ -16,8 +16,8 @@ thread_local! {
 
 /// Sockets a thread keeps room for.
 const KEPT_SOCKETS: usize = 16 * 1024;
-/// Sockets fetched together, as few as stay in a cache while they are written.
-const PREFETCHED: usize = 16;
+/// Sockets that are looked at together, as few as stay in a cache while they are written.
+const TOGETHER: usize = 16;
 /// Sockets written before others on this thread have their turn, and bytes: some tenths of a millisecond of either.
 const SOCKETS_PER_TURN: usize = 256;
 const BYTES_PER_TURN: usize = 256 * 1024;
@@ -31,18 +31,15 @@ pub(super) fn mark(socket: Rc<Socket>) {
     }
 }
 
-/// Has the processor fetch what some sockets need, before the first of them is written: each write of the system's puts what the next one needs out of the
-/// caches, and many pieces take as long as one, unless the address of the next stands in the one before.
-fn prefetch(sockets: &[Rc<Socket>]) {
+/// Asks for what some sockets begin with, while others are written.
+fn fetch_all(sockets: &[Rc<Socket>]) {
     for socket in sockets {
-        socket.prefetch();
+        socket.fetch();
     }
-    for socket in sockets {
-        socket.prefetch_behind();
-    }
-    for socket in sockets {
-        socket.line.outlet.prefetch_front();
-    }
+}
+
+fn first(sockets: &[Rc<Socket>]) -> &[Rc<Socket>] {
+    &sockets[..sockets.len().min(TOGETHER)]
 }
 
 async fn flush_all() {
@@ -52,12 +49,29 @@ async fn flush_all() {
     let mut sockets = DIRTY.take();
     let mut waiting = sockets.drain(..);
     let (mut written, mut bytes) = (0, 0);
-    while let next @ [_, ..] = waiting.as_slice() {
-        let next = &next[..next.len().min(PREFETCHED)];
-        prefetch(next);
-        let count = next.len();
-        for socket in waiting.by_ref().take(count) {
-            if written == SOCKETS_PER_TURN || bytes >= BYTES_PER_TURN {
+    fetch_all(first(waiting.as_slice()));
+    while let now @ [_, ..] = first(waiting.as_slice()) {
+        if written >= SOCKETS_PER_TURN {
+            (written, bytes) = (0, 0);
+            yield_now().await;
+        }
+        let count = now.len();
+        fetch_all(first(&waiting.as_slice()[count..]));
+        // Many reads take as long as one, unless the address of the next stands in the one before.
+        for socket in now {
+            socket.fetch_behind();
+        }
+        for socket in now {
+            socket.line.outlet.fetch_front();
+        }
+        for _ in 0..count {
+            let Some(socket) = waiting.next() else { break };
+            if let Some(next) = waiting.as_slice().first() {
+                // Once more: what lies between may have put it out of the nearest cache.
+                next.fetch();
+                next.line.outlet.fetch();
+            }
+            if bytes >= BYTES_PER_TURN {
                 (written, bytes) = (0, 0);
                 yield_now().await;
             }

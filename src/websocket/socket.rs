@@ -2,8 +2,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
-    hint::black_box,
     io::{self, IoSlice},
     rc::{Rc, Weak},
     sync::Arc,
@@ -12,11 +10,12 @@ use std::{
 };
 
 use parlor_actors::{
+    fetch::{LINE_BYTES, fetch_from},
     ledger::Ledger,
     line::Line,
     outlet::{Outlet, Wakes},
-    piece::Piece,
     ports::{Coding, Wire},
+    queue::Queue,
 };
 use parlor_schema::{SessionId, limits::WRITE_BYTES, port::Clock};
 use tokio::io::ReadBuf;
@@ -137,16 +136,16 @@ impl Socket {
         }
     }
 
-    /// Has the processor fetch what a flush begins with.
-    pub(super) fn prefetch(&self) {
-        black_box((self.dirty.get(), self.stream.borrow().is_some()));
+    /// Asks for what a flush begins with.
+    pub(super) fn fetch(&self) {
+        fetch_from(&self.dirty, 2 * LINE_BYTES);
     }
 
-    /// Has it fetch what that leads to.
-    pub(super) fn prefetch_behind(&self) {
-        self.line.outlet.prefetch();
+    /// Asks for what that leads to, and reads the part that has no other way.
+    pub(super) fn fetch_behind(&self) {
+        self.line.outlet.fetch();
         if let Some(stream) = &*self.stream.borrow() {
-            stream.prefetch();
+            stream.look_at_socket();
         }
     }
 
@@ -183,7 +182,7 @@ impl Socket {
     ) -> Poll<io::Result<()>> {
         let outlet = &self.line.outlet;
         loop {
-            match outlet.front(|frames, gone| write_some(stream, frames, gone, cx)) {
+            match outlet.front(|queue| write_some(stream, queue, cx)) {
                 Some(written) => match ready!(written)? {
                     0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                     written => {
@@ -238,42 +237,30 @@ thread_local! {
     static COPY: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(COPIED_BYTES));
 }
 
-/// Writes as many frames as one call takes, the first from its byte `gone` on.
-fn write_some(
-    stream: &mut Stream,
-    frames: &VecDeque<Piece>,
-    gone: usize,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    if let (Some(frame), 1) = (frames.front(), frames.len()) {
+/// Writes as many frames as one call takes.
+fn write_some(stream: &mut Stream, queue: &Queue, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    if let Some(frame) = queue.only() {
         // The system does less for one than for a list of one.
-        return stream.poll_write(cx, &frame[gone..]);
+        return stream.poll_write(cx, frame);
     }
-    let mut rests = frames.iter().scan(gone, |gone, frame| {
-        let rest = &frame[std::mem::take(gone)..];
-        Some(rest)
-    });
-    if frames.len() <= COPIED_FRAMES
-        && frames.iter().map(|frame| frame.len()).sum::<usize>() <= COPIED_BYTES
-    {
+    if queue.bytes() <= COPIED_BYTES && queue.len() <= COPIED_FRAMES {
         return COPY.with_borrow_mut(|copy| {
             copy.clear();
-            for rest in rests {
-                copy.extend_from_slice(rest);
-            }
+            queue
+                .pieces()
+                .for_each(|piece| copy.extend_from_slice(piece));
             stream.poll_write(cx, copy)
         });
     }
     let mut slices = [IoSlice::new(&[]); WRITE_FRAMES];
     let (mut count, mut bytes) = (0, 0);
-    for slice in &mut slices {
+    for (slice, piece) in slices.iter_mut().zip(queue.pieces()) {
         if bytes >= WRITE_BYTES {
             break;
         }
-        let Some(rest) = rests.next() else { break };
-        *slice = IoSlice::new(rest);
+        *slice = IoSlice::new(piece);
         count += 1;
-        bytes += rest.len();
+        bytes += piece.len();
     }
     stream.poll_write_all(cx, &slices[..count])
 }

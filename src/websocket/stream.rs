@@ -32,8 +32,8 @@ impl From<TlsStream<TcpStream>> for Stream {
 }
 
 impl Stream {
-    /// Has the processor fetch what a write begins with: what is known of the socket. Nothing is read or written.
-    pub(super) fn prefetch(&self) {
+    /// Reads what a write begins with: what the runtime knows of the socket, on which nothing is done.
+    pub(super) fn look_at_socket(&self) {
         if let Self::Plain(stream) = self {
             let _ = black_box(stream.try_io(Interest::WRITABLE, || Ok(())));
         }

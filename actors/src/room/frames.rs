@@ -25,12 +25,13 @@ use super::{
     state::{Facts, Pending, RoomState, Ticket},
     visible,
 };
-use crate::scratch;
+use crate::{fanout::Fanout, fetch::fetch_from, scratch};
 
 impl Handler<Ask> for Room {
     type Result = ();
 
     fn handle(&mut self, ask: Ask, ctx: &mut Self::Context) {
+        self.fetch();
         self.handled += 1;
         let kept = self.ready(
             ask,
@@ -93,6 +94,14 @@ impl Room {
         }
     }
 
+    /// Asks for all of the room: a frame goes through most of it.
+    fn fetch(&self) {
+        fetch_from(&self.id, size_of::<Self>());
+        if let Core::Ready(state) = &self.core {
+            fetch_from(&state.id, size_of::<RoomState>());
+        }
+    }
+
     fn submit(&mut self, ask: Ask, ctx: &mut Context<Self>) {
         let Some(msg_id) = ask.msg_id else {
             return ask.reply.give(Err(Refusal::bad_field("msg_id", "missing")));
@@ -100,6 +109,11 @@ impl Room {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         self.replies.put(ticket, ask.reply);
+        // The event of the frame will put this one out of the ring, and go to these sessions.
+        if let Some(old) = self.ring.leaving() {
+            old.fetch();
+        }
+        self.expect(Fanout::expect_places);
         let fingerprint = fingerprint(&ask.frame);
         let pending = Pending {
             ticket,
@@ -252,7 +266,7 @@ impl Room {
             bytes,
             except,
         });
-        for target in self.interest.values() {
+        for target in &self.interest {
             // When full: dropped, as everything ephemeral is before any event.
             if !target.to.deliver(Deliver::Ephemeral(ephemeral.clone())) {
                 self.env.metrics.ephemeral_dropped.inc();

@@ -14,6 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     coded::Coded,
+    fetch::{fetch, fetch_text},
     ports::{Coding, Packed, Wire},
     scratch,
 };
@@ -105,6 +106,26 @@ impl Packet {
 
     fn weight(&self) -> usize {
         self.event.weight() + self.frame_len()
+    }
+
+    /// Asks for the packet itself.
+    pub(super) fn fetch(&self) {
+        fetch(&self.event);
+        fetch(&self.public);
+        fetch(&self.evicts);
+    }
+
+    /// Asks for what its end takes, once the packet is there.
+    pub(super) fn fetch_parts(&self) {
+        fetch(&*self.event);
+        if let Some(first) = self.public.plain().first() {
+            fetch(first);
+        }
+    }
+
+    /// Asks for the last of it, once its parts are there.
+    pub(super) fn fetch_content(&self) {
+        fetch_text(&self.event.content);
     }
 }
 
@@ -232,6 +253,16 @@ impl Ring {
                 self.bytes -= old.weight();
             }
         }
+    }
+
+    /// Returns the packet that the next event puts out by number; a ring that is full by bytes is not foreseen.
+    #[must_use]
+    pub(super) fn leaving(&self) -> Option<&Packet> {
+        let is_full = self.packets.len() >= RING_EVENTS_MAX;
+        self.packets
+            .front()
+            .filter(|_| is_full)
+            .map(|packet| &**packet)
     }
 
     /// Returns the first position held.

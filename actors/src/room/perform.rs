@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use actix::prelude::*;
 use parlor_schema::{
-    Event, EventKind, Seq, UserId,
+    Event, EventKind, RoomId, Seq, UserId,
     event::{MemberContent, RoomCreatedContent},
     frame::{Refusal, server::RemovedReason},
     port::{Append, Direction, ReadRange, StoreError},
@@ -18,7 +18,7 @@ use super::{
     packet::{Batch, Evicts, Packet},
     state::{Effect, Evicted, Found, Lookup, Origin},
 };
-use crate::registry::Notice;
+use crate::{fanout::Fanout, registry::Notice};
 
 /// Events after which the stored projection is told how far it is, though nothing changed: it bounds what a start reads.
 const PROJECT_EVERY: u64 = 512;
@@ -49,7 +49,7 @@ impl Room {
                         Origin::Carried => drop(self.env.metrics.carried_events.inc()),
                     }
                     let may_keep_less = event.kind == EventKind::RoomUpdated;
-                    packets.push(self.publish(event, delta, evicted));
+                    self.publish(event, delta, evicted, &mut packets);
                     if may_keep_less {
                         self.retention_changed(ctx);
                     }
@@ -223,14 +223,25 @@ impl Room {
         None
     }
 
-    /// Packs a durable event, keeps it in the ring, and tells those it brings in or puts out.
+    /// Packs a durable event, keeps it in the ring, puts it to the packets to deliver, and tells those it brings in or puts out.
     fn publish(
         &mut self,
         event: Arc<Event>,
         delta: Option<RoomDelta>,
         evicted: Evicted,
-    ) -> Arc<Packet> {
+        packets: &mut Vec<Arc<Packet>>,
+    ) {
+        // Once for all of them, ahead of the packing.
+        if packets.is_empty() {
+            self.expect(Fanout::expect_needs);
+        }
+        if let Some(old) = self.ring.leaving() {
+            old.fetch_parts();
+        }
         let packet = Packet::new(self.id, event.clone(), &*self.env.ports.wire);
+        if let Some(old) = self.ring.leaving() {
+            old.fetch_content();
+        }
         let packet = Arc::new(packet);
         self.ring.push(packet.clone());
         if event.kind == EventKind::Message {
@@ -242,7 +253,7 @@ impl Room {
         } else if event.seq.since(self.projected) >= PROJECT_EVERY && self.deltas.is_empty() {
             self.deltas.push_back(RoomDelta::reached(event.seq));
         }
-        packet
+        packets.push(packet);
     }
 
     fn tell(&self, event: &Event, evicted: Evicted) {
@@ -279,6 +290,15 @@ impl Room {
         }
     }
 
+    /// Asks for what the sessions of this thread are going to need: `step` is the next of the fan-out's two.
+    pub(super) fn expect(&self, step: impl Fn(&Fanout, RoomId)) {
+        for target in &self.interest {
+            if let Reach::Here(fanout) = &target.to {
+                step(fanout, self.id);
+            }
+        }
+    }
+
     fn deliver(&mut self, packets: &mut Vec<Arc<Packet>>) {
         if packets.is_empty() {
             return;
@@ -286,7 +306,7 @@ impl Room {
         let batch = Batch::new(self.id, std::mem::take(packets));
         // When full: the thread is owed a nudge, and its sessions read the room themselves (promise P-4).
         let mut away = Vec::new();
-        for target in self.interest.values_mut().filter(|target| !target.owed) {
+        for target in self.interest.iter_mut().filter(|target| !target.owed) {
             match &target.to {
                 Reach::Here(fanout) => fanout.events(&batch),
                 Reach::There(_) => away.push(target),

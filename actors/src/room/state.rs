@@ -63,8 +63,9 @@ struct Flying {
     followers: Vec<Ticket>,
 }
 
-/// The state.
+/// The state. Its id stands first, to fetch it by.
 #[derive(Debug)]
+#[repr(C)]
 pub struct RoomState {
     /// The room.
     pub id: RoomId,

@@ -41,7 +41,7 @@ impl Room {
 
     /// Sees to threads that are owed a nudge, soon after a delivery found them full.
     pub(super) fn arm_nudge(&mut self, ctx: &mut Context<Self>) {
-        if self.interest.values().any(|target| target.owed) {
+        if self.interest.iter().any(|target| target.owed) {
             self.arm(NUDGE_MS, ctx);
         }
     }
@@ -74,7 +74,7 @@ impl Room {
 
     /// Has every interested thread look where it stands: this run of the room delivered nothing to it yet.
     pub(super) fn nudge_all(&mut self) {
-        for target in self.interest.values_mut() {
+        for target in &mut self.interest {
             target.owed = true;
         }
         self.nudge();
@@ -84,7 +84,7 @@ impl Room {
         let Core::Ready(state) = &self.core else {
             return;
         };
-        for target in self.interest.values_mut().filter(|target| target.owed) {
+        for target in self.interest.iter_mut().filter(|target| target.owed) {
             target.owed = !target.to.deliver(Deliver::Nudge(self.id, state.head()));
         }
     }

@@ -17,6 +17,7 @@ use super::{Phase as SessionPhase, Session, SessionEnv};
 use crate::{
     answer::{Answer, Dropped, ToSession, Way},
     fanout::Fanout,
+    fetch::fetch_text,
     front,
     line::{Line, Warned},
     map::IdMap,
@@ -85,6 +86,12 @@ impl Live {
             greeted: Vec::new(),
             rechecking: Rechecking::No,
         }
+    }
+
+    /// Asks for the names of the caller.
+    pub(super) fn fetch(&self) {
+        fetch_text(self.caller.user_id.as_str());
+        fetch_text(self.caller.device_id.as_str());
     }
 
     /// Lists a fresh subscription in the place of whatever was there.
