@@ -1,15 +1,17 @@
 //! Pages of the log that were read lately: who reads the same part as others, as after a reconnect of many, shares what they read.
 //!
-//! Owns the pages of one room, each a run of at most [`PAGE_EVENTS`] positions that starts where others look for it. Bounded by [`PAGES_PER_ROOM`], by [`KEPT_MS`], and by
-//! what all rooms of a node may keep ([`Space`]): beyond, a page is still shared by those who wait for it, and then forgotten.
+//! Owns the pages of one room. Its positions are parted into runs of [`PAGE_EVENTS`]; a page is a run, or part of one where the events are large, and starts where others
+//! look for it. Bounded by [`PAGES_PER_ROOM`], by [`KEPT_MS`], and by what all rooms of a node may keep ([`Space`]): beyond, a page is still shared by those who wait for
+//! it, and then forgotten.
 //!
 //! Invariants:
 //! - PA-1: equal reads at the same time are one read of the store.
 //! - PA-2: what a page holds is what the store holds: events never change, and a page that ends at an old head is not used for a newer one.
+//! - PA-3: who reads on upwards has each page read once, and downwards twice at most, however many a run has.
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     rc::Rc,
     sync::{
         Arc, OnceLock,
@@ -27,6 +29,8 @@ use crate::ports::Wire;
 pub const PAGE_EVENTS: usize = 128;
 /// Pages a room keeps: what a thousand unread messages take, and as much again.
 pub const PAGES_PER_ROOM: usize = 16;
+/// Begins of pages within runs that a room knows: some 20 KB.
+const BEGINS_MAX: usize = PAGES_PER_ROOM * PAGE_EVENTS;
 /// How long a page stays after it was used.
 pub const KEPT_MS: u64 = 5_000;
 /// Copies of an event that a page may come to hold, about: itself, its frame, and the frames of all as one.
@@ -91,7 +95,7 @@ impl Page {
     }
 }
 
-/// Where in the log a page is.
+/// Where in the log a page, or a run, is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// Its first position.
@@ -101,7 +105,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// Finds the page that holds `seq`, in a room that is kept from `first` up to `head`.
+    /// Finds the run that holds `seq`, in a room that is kept from `first` up to `head`.
     #[must_use]
     pub fn around(seq: Seq, first: Seq, head: Seq) -> Self {
         let events = PAGE_EVENTS as u64;
@@ -128,6 +132,8 @@ pub struct Pages {
     room: RoomId,
     space: Arc<Space>,
     slots: RefCell<HashMap<Seq, Slot>>,
+    /// Where pages begin within runs: what a page ended before, which can be found by reading only.
+    begins: RefCell<BTreeSet<Seq>>,
 }
 
 impl Pages {
@@ -138,14 +144,55 @@ impl Pages {
             room,
             space,
             slots: RefCell::default(),
+            begins: RefCell::default(),
         }
     }
 
-    /// Returns a page: one that is there, one that is being read, or what `read` reads.
+    /// Returns the page that holds `seq`, which is in `run`. `read` reads a page: the whole span, or where that is too large its first events.
     ///
     /// # Errors
     /// The store's own; a page that could not be read is tried again by the next who waits for it.
-    pub async fn get(
+    pub async fn around(
+        &self,
+        seq: Seq,
+        run: Span,
+        now_ms: u64,
+        read: impl AsyncFn(Span) -> Result<Vec<Arc<Event>>, StoreError>,
+    ) -> Result<Arc<Page>, StoreError> {
+        let mut from = self.begin(run, seq);
+        loop {
+            let span = Span { from, ..run };
+            let page = self.get(span, now_ms, async || read(span).await).await?;
+            let Some(last) = page.events.last().filter(|last| last.seq < span.to) else {
+                return Ok(page);
+            };
+            // Large events: the rest of the run is a page of its own.
+            from = last.seq.next();
+            self.begins_at(from);
+            if from > seq {
+                return Ok(page);
+            }
+        }
+    }
+
+    /// Finds where the page begins that holds `seq`, as far as that is known (PA-3).
+    fn begin(&self, run: Span, seq: Seq) -> Seq {
+        let begins = self.begins.borrow();
+        let known = begins.range(run.from..=seq.max(run.from)).next_back();
+        known.copied().unwrap_or(run.from)
+    }
+
+    /// Notes where a page begins. When there are too many all are forgotten, and who needs one finds it again.
+    fn begins_at(&self, seq: Seq) {
+        let mut begins = self.begins.borrow_mut();
+        if begins.len() >= BEGINS_MAX && !begins.contains(&seq) {
+            begins.clear();
+        }
+        begins.insert(seq);
+    }
+
+    /// Returns a page: one that is there, one that is being read, or what `read` reads.
+    async fn get(
         &self,
         span: Span,
         now_ms: u64,
@@ -236,6 +283,7 @@ impl Pages {
         }
         if slots.is_empty() {
             slots.shrink_to_fit();
+            self.begins.borrow_mut().clear();
         }
         !slots.is_empty()
     }

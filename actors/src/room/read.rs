@@ -168,10 +168,9 @@ impl Reader {
         }))
     }
 
-    /// Reads the page that holds `seq`, at least `first` and at most the head; its last position may be lower, where a page is cut short.
+    /// Reads the page that holds `seq`, at least `first` and at most the head.
     async fn page_around(&self, seq: Seq, first: Seq) -> Result<Arc<LogPage>, StoreError> {
-        let mut span = Span::around(seq, first, self.head);
-        loop {
+        let read = async |span: Span| {
             let range = ReadRange {
                 from: span.from,
                 to: span.to,
@@ -179,15 +178,11 @@ impl Reader {
                 limit: PAGE_EVENTS,
                 bytes: JOINED_BYTES_MAX,
             };
-            let read = async || self.ports.timeline.read(self.room, range).await;
-            let now_ms = self.ports.clock.monotonic_ms();
-            let page = self.pages.get(span, now_ms, read).await?;
-            match page.events.last() {
-                // Large events: the rest of the run is a page of its own.
-                Some(last) if last.seq < seq => span.from = last.seq.next(),
-                _ => return Ok(page),
-            }
-        }
+            self.ports.timeline.read(self.room, range).await
+        };
+        let run = Span::around(seq, first, self.head);
+        let now_ms = self.ports.clock.monotonic_ms();
+        self.pages.around(seq, run, now_ms, read).await
     }
 
     /// Reads a page of packed events after `after`.

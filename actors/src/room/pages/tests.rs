@@ -1,6 +1,6 @@
 //! Pages: where they begin, who shares them, and what bounds them.
 #![allow(clippy::unwrap_used, reason = "tests")]
-use parlor_schema::{EventId, EventKind, MsgId, Timestamp};
+use parlor_schema::{EventId, EventKind, MsgId, Timestamp, port::Direction};
 use uuid::Uuid;
 
 use super::*;
@@ -64,6 +64,55 @@ async fn a_page_of_an_old_head_is_read_again() {
     assert_eq!(get(&pages, span(1, 5), 0).await, (1, 5));
     assert_eq!(get(&pages, span(1, 7), 0).await, (1, 7), "PA-2");
     assert_eq!(get(&pages, span(1, 6), 0).await, (0, 7));
+}
+
+/// Walks through all of a room of `head` events, of which three fill a page; answers how many reads that took.
+async fn walk(pages: &Pages, head: u64, direction: Direction) -> usize {
+    let reads = Cell::new(0);
+    let read = async |span: Span| {
+        reads.set(reads.get() + 1);
+        let to = span.from.plus(2).min(span.to);
+        Ok(events(Span { to, ..span }))
+    };
+    let mut at = match direction {
+        Direction::Up => 1,
+        Direction::Down => head,
+    };
+    while (1..=head).contains(&at) {
+        let page = pages.around(Seq::ZERO.plus(at), span(at, head), 0, read);
+        let page = page.await.unwrap();
+        let [first, last] =
+            [page.events.first(), page.events.last()].map(|it| it.unwrap().seq.get());
+        assert!((first..=last).contains(&at), "{at}: {first} to {last}");
+        at = match direction {
+            Direction::Up => last + 1,
+            Direction::Down => first - 1,
+        };
+    }
+    reads.get()
+}
+
+#[actix::test]
+async fn who_reads_on_through_large_events_has_each_page_read_once() {
+    let runs = 10;
+    let (head, pages_all) = (runs * PAGE_EVENTS, runs * PAGE_EVENTS.div_ceil(3));
+    let walk_all = async |direction| {
+        let pages = Pages::new(ROOM, Arc::default());
+        walk(&pages, head as u64, direction).await
+    };
+    assert_eq!(walk_all(Direction::Up).await, pages_all, "PA-3");
+    // What lies in a run is found from its first position on.
+    let down = walk_all(Direction::Down).await;
+    assert!(down <= 2 * pages_all, "PA-3: {down} reads");
+}
+
+#[actix::test]
+async fn known_begins_are_bounded_in_number_and_go_with_the_pages() {
+    let pages = Pages::new(ROOM, Arc::default());
+    walk(&pages, 4 * BEGINS_MAX as u64, Direction::Up).await;
+    assert!((1..=BEGINS_MAX).contains(&pages.begins.borrow().len()));
+    assert!(!pages.expire(u64::MAX));
+    assert!(pages.begins.borrow().is_empty());
 }
 
 #[actix::test]
