@@ -26,7 +26,7 @@ pub fn fetch_from<T>(first: &T, bytes: usize) {
     }
 }
 
-/// Asks for a text that is shared by count, and the count.
+/// Asks for the begin of a text.
 pub fn fetch_text(text: &str) {
     if let Some(first) = text.as_bytes().first() {
         fetch(first);

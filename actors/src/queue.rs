@@ -19,7 +19,7 @@ const BLOCK: usize = 512;
 /// Lines of the cache asked for of a piece; the processor itself asks for what follows many.
 const FETCHED_LINES: usize = 8;
 
-/// The queue. An empty one, and one of one piece, have no memory of their own. What each event needs stands first.
+/// The queue. One of at most one piece needs no memory of its own. What each event needs stands first.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Queue {

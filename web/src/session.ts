@@ -10,7 +10,7 @@ import { computed, effect, signal } from '@preact/signals';
 import {
   Accounts, BrowserLoginStore, LoginTokens, ParlorError, connect,
   type AppendType, type Client, type ConnectionState, type Entry, type EventFrame, type Login, type NoticeFrame, type PayloadOf, type Received,
-  type ReplyTo, type RoomId, type Seq, type UserId,
+  type ReplyTo, type RoomId, type Seq, type Sending as Outgoing, type UserId,
 } from 'parlor-client';
 import { History } from './history.js';
 import { LOGIN_KEY, keep, type Status } from './keep.js';
@@ -120,10 +120,7 @@ export class Session {
       room_id: room.id, body: { text, format: 'markdown' },
       ...(mentions.length > 0 && { mentions }), ...(room.replyTo && { reply_to: room.replyTo.payload.seq }),
     };
-    const { msg_id, kept, done } = this.client.append('message.send', payload);
-    this.#written({ msg_id, type: 'message.send', payload }, kept);
-    // Told by `settled`, all but a message the outbox had no place for.
-    done.catch((error: ParlorError) => { if (error.code === 'full') this.#failed({ msg_id, type: 'message.send', payload }, error); });
+    this.#written(payload, this.client.append('message.send', payload));
     room.replyTo = undefined;
     room.divider = undefined;
     room.following = true;
@@ -134,18 +131,21 @@ export class Session {
 
   /** Sends a refused message again, under the same id: whatever became of it, it takes effect once. */
   retry({ msg_id, payload }: MessageEntry): void {
-    const { kept } = this.client.append('message.send', payload, msg_id);
-    this.#written({ msg_id, type: 'message.send', payload }, kept);
+    this.#written(payload, this.client.append('message.send', payload, msg_id));
     this.#keepFailed();
     this.painter.now(this.shown);
   }
 
-  #written(entry: MessageEntry, kept: Promise<void>): void {
+  #written(payload: PayloadOf<'message.send'>, { msg_id, kept, done }: Outgoing<'message.send'>): void {
+    const entry: MessageEntry = { msg_id, type: 'message.send', payload };
     this.sendings.put({ entry, at_ms: Date.now(), state: 'written' });
-    void kept.then(() => {
+    void kept.then((is) => {
+      if (!is) return;
       this.sendings.kept(entry);
       this.painter.now(this.shown);
     });
+    // Told by `settled`, all but a message the outbox had no place for.
+    done.catch((error: ParlorError) => { if (error.code === 'full') this.#failed(entry, error); });
   }
 
   discard({ msg_id, payload: { room_id } }: MessageEntry): void {

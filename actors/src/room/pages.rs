@@ -7,7 +7,7 @@
 //! Invariants:
 //! - PA-1: equal reads at the same time are one read of the store.
 //! - PA-2: what a page holds is what the store holds: events never change, and a page that ends at an old head is not used for a newer one.
-//! - PA-3: who reads on upwards has each page read once, and downwards twice at most, however many a run has.
+//! - PA-3: while pages are kept, who reads on upwards has each read once, and downwards twice at most, however many a run has.
 
 use std::{
     cell::{Cell, RefCell},
@@ -29,7 +29,7 @@ use crate::ports::Wire;
 pub const PAGE_EVENTS: usize = 128;
 /// Pages a room keeps: what a thousand unread messages take, and as much again.
 pub const PAGES_PER_ROOM: usize = 16;
-/// Begins of pages within runs that a room knows: some 20 KB.
+/// Begins of pages within runs that a room knows: some 40 KB.
 const BEGINS_MAX: usize = PAGES_PER_ROOM * PAGE_EVENTS;
 /// How long a page stays after it was used.
 pub const KEPT_MS: u64 = 5_000;
@@ -156,13 +156,13 @@ impl Pages {
         &self,
         seq: Seq,
         run: Span,
-        now_ms: u64,
+        now_ms: impl Fn() -> u64,
         read: impl AsyncFn(Span) -> Result<Vec<Arc<Event>>, StoreError>,
     ) -> Result<Arc<Page>, StoreError> {
         let mut from = self.begin(run, seq);
         loop {
             let span = Span { from, ..run };
-            let page = self.get(span, now_ms, async || read(span).await).await?;
+            let page = self.get(span, now_ms(), async || read(span).await).await?;
             let Some(last) = page.events.last().filter(|last| last.seq < span.to) else {
                 return Ok(page);
             };

@@ -181,7 +181,7 @@ impl Reader {
             self.ports.timeline.read(self.room, range).await
         };
         let run = Span::around(seq, first, self.head);
-        let now_ms = self.ports.clock.monotonic_ms();
+        let now_ms = || self.ports.clock.monotonic_ms();
         self.pages.around(seq, run, now_ms, read).await
     }
 

@@ -38,8 +38,8 @@ export interface Ports {
 export interface Sending<T extends AppendType> {
   /** What it is known by: in the outbox, and as `client_msg_id` of its event. */
   readonly msg_id: MsgId;
-  /** Resolves once the storage has it, and it outlives the page; or has refused it, or the outbox has no place. */
-  readonly kept: Promise<void>;
+  /** Whether the storage has it, once it does or has refused it: then it outlives what the storage outlives. False where the outbox did not take it. */
+  readonly kept: Promise<boolean>;
   /** Its ack, or a `ParlorError`; not to look at it is no fault. */
   readonly done: Promise<ReplyTo<T>>;
 }
@@ -123,7 +123,7 @@ export class Client {
    * wait, and `conflict` when one of them has this `msg_id`.
    */
   append<T extends AppendType>(type: T, payload: PayloadOf<T>, msg_id: MsgId = this.#ports.chance.id()): Sending<T> {
-    let kept = Promise.resolve();
+    let kept = Promise.resolve(false);
     const done = new Promise<ReplyTo<T>>((resolve, reject) => {
       const taken = this.#state.outbox_size + this.#storing.size;
       if (this.#storing.has(msg_id) || this.#state.holds(msg_id)) reject(new ParlorError('conflict', 'the outbox has a frame with this msg_id'));
@@ -188,16 +188,22 @@ export class Client {
     for (const entry of entries) this.#input((now) => this.#state.append(now, entry));
   }
 
-  #keep(entry: Entry, waiter: Waiter): Promise<void> {
+  #keep(entry: Entry, waiter: Waiter): Promise<boolean> {
     const { msg_id } = entry;
+    let kept = false;
     this.#waiters.set(msg_id, waiter);
     this.#storing.set(msg_id, entry);
     this.#later(async () => {
-      await this.#ports.storage.put(entry).catch(() => { this.#unstored += 1; });
+      try {
+        await this.#ports.storage.put(entry);
+        kept = true;
+      } catch {
+        this.#unstored += 1;
+      }
       this.#storing.delete(msg_id);
       this.#input((now) => this.#state.append(now, entry));
     });
-    return this.#stored;
+    return this.#stored.then(() => kept);
   }
 
   #later(run: () => Promise<void>): void {

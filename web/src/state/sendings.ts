@@ -3,7 +3,7 @@
  *
  * S-1  a message is shown once: it leaves here when its event is there;
  * S-2  a refused message stays until it is sent again or thrown away;
- * S-3  a message is pending only once it outlives the page.
+ * S-3  a message is pending only once the storage has it: then it outlives the page.
  *
  * Absent: the outbox itself, which is the client's.
  */

@@ -79,7 +79,7 @@ async fn walk(pages: &Pages, head: u64, direction: Direction) -> usize {
         Direction::Down => head,
     };
     while (1..=head).contains(&at) {
-        let page = pages.around(Seq::ZERO.plus(at), span(at, head), 0, read);
+        let page = pages.around(Seq::ZERO.plus(at), span(at, head), || 0, read);
         let page = page.await.unwrap();
         let [first, last] =
             [page.events.first(), page.events.last()].map(|it| it.unwrap().seq.get());

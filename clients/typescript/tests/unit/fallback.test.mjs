@@ -71,7 +71,7 @@ for (const [what, ways, call] of [
   }));
 }
 
-test('a frame is kept once the storage has it, or has refused it, and not before', STEP, async () => {
+test('whether a frame is kept is known once the storage has it or has refused it, and not before', STEP, async () => {
   const held = [];
   let letGo;
   const storage = {
@@ -79,21 +79,27 @@ test('a frame is kept once the storage has it, or has refused it, and not before
     put: (entry) => new Promise((resolve, reject) => { letGo = { resolve: () => { held.push(entry.msg_id); resolve(); }, reject }; }),
     remove: async () => {},
   };
-  const client = new Client({ tokens: fixedToken('t1') }, {
+  const client = new Client({ tokens: fixedToken('t1'), outbox_max: 2 }, {
     transport: new NodeSocketTransport('ws://127.0.0.1:1/v1/ws'), storage, chance: systemChance, now: systemNow,
   });
-  let kept = 0;
+  let known = 0;
   for (const [round, way] of [[1, 'resolve'], [2, 'reject']]) {
     const sending = client.send(ROOM, way);
-    void sending.kept.then(() => { kept += 1; });
+    void sending.kept.then(() => { known += 1; });
     await pass(20);
-    assert.equal(kept, round - 1);
+    assert.equal(known, round - 1);
     letGo[way](new Error('full'));
-    await sending.kept;
+    assert.equal(await sending.kept, way === 'resolve');
     assert.equal(client.outbox().at(-1).msg_id, sending.msg_id);
   }
   assert.equal(held.length, 1);
   assert.equal(client.stats.unstored, 1);
+  // The outbox has its bound: nothing more comes in, nor what is in it already.
+  for (const msg_id of [undefined, client.outbox()[0].msg_id]) {
+    const sending = client.append('message.send', { room_id: ROOM, body: { text: 'more' } }, msg_id);
+    assert.equal(await sending.kept, false);
+    await assert.rejects(sending.done, { code: msg_id ? 'conflict' : 'full' });
+  }
 });
 
 test('cuts in the middle of a stream, a poll and a reply lose nothing and double nothing', { timeout: 90_000 }, withServer({}, async ({ server, client, later }) => {
