@@ -151,9 +151,12 @@ fn held(server: &RedisServer) -> usize {
     server.cli(&["ZCARD", &key()]).parse().unwrap_or(0)
 }
 
-/// Waits until a tail has so many events.
-async fn until_held(server: &RedisServer, events: usize) {
-    within(&format!("{events} events"), 5, || held(server) == events).await;
+/// Waits until a tail has so many events, the last of them at `newest`: a tail at its bound has as many before that.
+async fn until_held(server: &RedisServer, events: usize, newest: u64) {
+    let from = newest.to_string();
+    let is_there = || server.cli(&["ZCOUNT", &key(), &from, "+inf"]) == "1";
+    let what = format!("{events} events up to {newest}");
+    within(&what, 5, || is_there() && held(server) == events).await;
 }
 
 /// Starts two nodes, of which one has said so many messages.
@@ -166,7 +169,7 @@ async fn pair(server: &RedisServer, messages: usize) -> [Node; 2] {
     for (at, some) in texts.chunks(10).enumerate() {
         assert_eq!(one.append(10 * at as u64, some).await, Append::Appended);
     }
-    until_held(server, messages.min(64)).await;
+    until_held(server, messages.min(64), messages as u64).await;
     [one, two]
 }
 
@@ -208,7 +211,7 @@ async fn a_tail_is_bounded_and_ends_by_itself() {
         one.append(seq, &[&large]).await;
     }
     // Of the large ones as many as fit, and nothing older than they are.
-    until_held(&server, 4).await;
+    until_held(&server, 4, 110).await;
     assert!(!one.reads(newest(110, 4)).await);
     assert!(one.reads(newest(110, 5)).await);
 }
@@ -224,7 +227,7 @@ async fn only_what_took_effect_is_put() {
     *one.own.says.lock().unwrap() = None;
     // It did not take effect, and another has its position.
     assert_eq!(two.append(10, &["said"]).await, Append::Appended);
-    until_held(&server, 11).await;
+    until_held(&server, 11, 11).await;
     assert!(!one.reads(newest(11, 11)).await);
     assert!(!server.cli(&["ZRANGE", &key(), "0", "-1"]).contains("doubt"));
 }
@@ -235,7 +238,7 @@ async fn a_miss_puts_what_was_read() {
     let [_one, two] = pair(&server, 30).await;
     server.cli(&["FLUSHALL"]);
     assert!(two.reads(newest(30, 20)).await);
-    until_held(&server, 20).await;
+    until_held(&server, 20, 30).await;
     assert!(!two.reads(newest(30, 20)).await);
     assert_eq!(two.counts(), [1, 1, 0]);
 }
@@ -352,7 +355,7 @@ async fn without_redis_the_store_answers_and_nobody_waits_long() {
     server.begin();
     within("it is back", 10, || one.redis.health().commands.up).await;
     assert!(one.reads(newest(22, 22)).await);
-    until_held(&server, 22).await;
+    until_held(&server, 22, 22).await;
     assert!(!one.reads(newest(22, 22)).await);
 }
 
@@ -382,7 +385,7 @@ async fn a_user_with_the_rights_of_the_documents_is_enough() {
     };
     let one = Node::start("n1", &settings, &MemoryStore::new()).await;
     assert_eq!(one.append(0, &["m1", "m2"]).await, Append::Appended);
-    until_held(&server, 2).await;
+    until_held(&server, 2, 2).await;
     assert!(!one.reads(newest(2, 2)).await);
     assert_eq!(one.redis.health().tails.dropped, 0);
 }
