@@ -145,12 +145,11 @@ export class Timelines {
   }
 
   /** Takes the page that was asked for. */
-  page({ room_id, turn }: Page, page: HistoryAck): Delivery[] {
+  page({ room_id, after, turn }: Page, page: HistoryAck): Delivery[] {
     const room = this.#rooms.get(room_id);
     // Begun anew since it was asked for: the page is of the past.
     if (room?.repair !== 'asked' || room.turn !== turn) return [];
     room.refusals.reset();
-    const before = room.position;
     const out: Delivery[] = [];
     for (const event of page.events) {
       const { seq } = event.payload;
@@ -159,8 +158,9 @@ export class Timelines {
       this.#deliver(room, event, out);
     }
     this.#drain(room, out);
-    // Nothing there although it was asked for: it is not kept, and asking again would not end.
-    if (room.position === before) this.#giveUp(room, out);
+    // Nothing there although it was asked for: it is not kept, and asking again would not end. Where the socket has
+    // brought some of it since, the page may have ended there, and says nothing of what is beyond.
+    if (room.position === after) this.#giveUp(room, out);
     this.#settle(room);
     return out;
   }

@@ -106,6 +106,17 @@ test('timelines: what waits in a hole of the server is delivered in its place', 
   assert.deepEqual(seqs(timelines.page(asked, page(10, 11, { first: 10, head: 12 }))), ['gap 5-6', 7, 'gap 8-9', 10, 11, 12]);
 });
 
+test('timelines: a page that brings nothing beyond what came meanwhile is no gap', () => {
+  const timelines = new Timelines({ [ROOM]: 4 });
+  timelines.event(eventFrame(8));
+  const [asked] = timelines.due(0, 8);
+  assert.deepEqual(seqs(timelines.event(eventFrame(5))), [5]);
+  assert.deepEqual(seqs(timelines.page(asked, page(5, 5, { first: 1, head: 8, complete: false }))), []);
+  const [again] = timelines.due(0, 8);
+  assert.equal(again.after, 5);
+  assert.deepEqual(seqs(timelines.page(again, page(6, 7, { first: 1, head: 8, complete: false }))), [6, 7, 8]);
+});
+
 test('timelines: a reset goes on after the head, and a page of the past is not taken', () => {
   const timelines = new Timelines({ [ROOM]: 40 });
   timelines.event(eventFrame(42));
