@@ -48,7 +48,7 @@ use tokio::{
 };
 
 use attack::{ALL, Attack};
-use bystander::{Bystanders, Phase};
+use bystander::{Bystanders, Phase, sorted};
 use eve::Site;
 use figures::{Bound, Times, fail_at_once, median, setting};
 use node::Store;
@@ -161,7 +161,7 @@ impl Siege {
     }
 
     fn hear(&self, phase: Phase, all: &mut Times) {
-        let [quiet, loud] = self.watch.take();
+        let [quiet, loud] = sorted(&self.watch.take(), |_, _| true);
         all.join(match phase {
             Phase::Before => &quiet,
             _ => &loud,

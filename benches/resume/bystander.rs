@@ -43,7 +43,23 @@ pub(crate) enum Phase {
 #[derive(Clone)]
 struct Shared {
     phase: Arc<AtomicU8>,
-    times: Arc<Mutex<[Times; 2]>>,
+    heard: Arc<Mutex<Vec<Heard>>>,
+}
+
+/// How long a message took from when it was due to its arrival.
+pub(crate) struct Heard {
+    during: bool,
+    begun: Instant,
+    took: Duration,
+}
+
+/// Returns the times of what `counts`, by when it was due and how long it took: before, during.
+pub(crate) fn sorted(heard: &[Heard], counts: impl Fn(Instant, Duration) -> bool) -> [Times; 2] {
+    let mut times = [Times::new(), Times::new()];
+    for one in heard.iter().filter(|one| counts(one.begun, one.took)) {
+        times[usize::from(one.during)].add(one.took);
+    }
+    times
 }
 
 /// The bystanders' thread.
@@ -61,7 +77,7 @@ impl Bystanders {
         let hears = Blocking::new(client::session(addr, &users[1]).await);
         let shared = Shared {
             phase: Arc::new(AtomicU8::new(Phase::Neither as u8)),
-            times: Arc::new(Mutex::new([Times::new(), Times::new()])),
+            heard: Arc::default(),
         };
         let own = shared.clone();
         let thread = std::thread::spawn(move || own.watch(&room, says, hears));
@@ -73,10 +89,9 @@ impl Bystanders {
         self.shared.phase.store(phase as u8, Ordering::Relaxed);
     }
 
-    /// Takes the times noted since the last call: before, during.
-    pub(crate) fn take(&self) -> [Times; 2] {
-        let none = [Times::new(), Times::new()];
-        std::mem::replace(&mut self.shared.times.lock().unwrap(), none)
+    /// Takes what was heard since the last call.
+    pub(crate) fn take(&self) -> Vec<Heard> {
+        std::mem::take(&mut self.shared.heard.lock().unwrap())
     }
 
     /// Has the sessions leave.
@@ -110,8 +125,14 @@ impl Shared {
             hears.until(br#"{"type":"message""#);
             let took = begun.elapsed();
             // A message belongs where it began, unless that is where nothing is counted.
-            if let Some(times) = self.times.lock().unwrap().get_mut(usize::from(phase)) {
-                times.add(took);
+            if phase != Phase::Neither as u8 {
+                let during = phase == Phase::During as u8;
+                let heard = Heard {
+                    during,
+                    begun,
+                    took,
+                };
+                self.heard.lock().unwrap().push(heard);
             }
             says.until(br#"{"type":"ack""#);
         }

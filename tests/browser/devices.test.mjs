@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Caller } from './support/calls.mjs';
 import { ONCE_SENT } from './support/people.mjs';
 import { RECONNECT_MS, until } from './support/wait.mjs';
 import { world } from './support/world.mjs';
@@ -68,6 +69,29 @@ test('without a network what is written waits, and goes out when it is back', as
   await ana.sees('Third of three');
   const texts = (await ana.texts()).filter((text) => text.endsWith('of three'));
   assert.deepEqual(texts, ['First of three', 'Second of three', 'Third of three']);
+  ben.outage = false;
+});
+
+test('who is at the end when the connection is lost is at the end when all has come', async () => {
+  const caller = await Caller.login(it.server.url, 'ana');
+  const room_id = new URL(ben.page.url()).hash.split('/').at(-1);
+  // As a browser may at any time: an event of scrolling, with nothing scrolled.
+  await ben.page.evaluate(() => {
+    const scroller = document.querySelector('.scroller');
+    globalThis.scrolling = setInterval(() => scroller.dispatchEvent(new Event('scroll')));
+  });
+  ben.outage = true;
+  await ben.page.context().setOffline(true);
+  await ben.at('banner').waitFor({ timeout: RECONNECT_MS });
+  await caller.sayMany(room_id, 30, (n) => `Said into the silence ${n}`);
+  await ben.page.context().setOffline(false);
+  await ben.online(RECONNECT_MS);
+  await ben.page.waitForFunction((wanted) => {
+    const scroller = document.querySelector('.scroller');
+    const last = [...document.querySelectorAll('[data-testid=message-text]')].at(-1);
+    return last?.textContent === wanted && scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 50;
+  }, 'Said into the silence 29');
+  await ben.page.evaluate(() => clearInterval(globalThis.scrolling));
   ben.outage = false;
 });
 

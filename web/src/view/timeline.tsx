@@ -136,7 +136,7 @@ export class Timeline extends Component<Props, State> {
     }
     const before = goal?.to === 'unread' ? scroller.clientHeight / 5 : (scroller.clientHeight - row.offsetHeight) / 2;
     scroller.scrollTop = row.offsetTop - Math.max(0, before);
-    room.following = this.#atEnd(scroller);
+    room.following = room.atEnd && this.#nearEnd(scroller);
     if (goal?.to !== 'message') return;
     this.#flashed?.classList.remove('flash');
     row.classList.add('flash');
@@ -148,8 +148,8 @@ export class Timeline extends Component<Props, State> {
     return this.#list.current?.querySelector<HTMLElement>(`:scope > ${selector}`) ?? undefined;
   }
 
-  #atEnd(scroller: HTMLElement): boolean {
-    return this.props.room.atEnd && scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END;
+  #nearEnd(scroller: HTMLElement): boolean {
+    return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_END;
   }
 
   /** The keyboard of a phone has come up, or a row has grown: the end stays the end. */
@@ -162,7 +162,9 @@ export class Timeline extends Component<Props, State> {
   #scrolled(): void {
     const scroller = this.#scroller.current;
     if (!scroller) return;
-    this.props.room.following = this.#atEnd(scroller);
+    const { room } = this.props;
+    // Who was at the end stays there while it is heard of more than has come yet, as after a connection was lost.
+    room.following = (room.following || room.atEnd) && this.#nearEnd(scroller);
     this.#soon();
   }
 
