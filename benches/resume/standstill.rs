@@ -4,7 +4,8 @@
 //! bystander that is no different from a slow server.
 //!
 //! Invariants:
-//! - SS-1: no other thread of the machine holds one of these up, so that a late one says nothing of the server.
+//! - SS-1: no other thread goes before one of these, so that a late one says nothing of the server, unless
+//!   the kernel works for [`LATE`] and longer without letting anything in.
 //! - SS-2: where threads of real time are not allowed, none is noted, and [`Standstill::sees`] says so.
 #![allow(clippy::unwrap_used, reason = "a bench")]
 
