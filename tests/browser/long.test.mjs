@@ -37,11 +37,28 @@ const topSeq = () => ana.page.evaluate(() => {
   const row = [...document.querySelectorAll('.rows > [data-seq]')].find((one) => one.offsetTop + one.offsetHeight > scrollTop);
   return Number(row?.dataset.seq ?? 0);
 });
-const atEnd = (text) => ana.page.waitForFunction((wanted) => {
-  const scroller = document.querySelector('.scroller');
-  const last = [...document.querySelectorAll('[data-testid=message-text]')].at(-1);
-  return last?.textContent === wanted && scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 50;
-}, text, { timeout: 60_000 });
+/** Waits until a text is the last one shown, at the end of the room; says what is shown instead when it is not. */
+async function atEnd(text) {
+  try {
+    await ana.page.waitForFunction((wanted) => {
+      const scroller = document.querySelector('.scroller');
+      const last = [...document.querySelectorAll('[data-testid=message-text]')].at(-1);
+      return last?.textContent === wanted && scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 50;
+    }, text, { timeout: 60_000 });
+  } catch (error) {
+    const shown = await ana.page.evaluate(() => {
+      const scroller = document.querySelector('.scroller');
+      return {
+        last: [...document.querySelectorAll('[data-testid=message-text]')].at(-1)?.textContent,
+        belowPx: scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight,
+        away: document.querySelector('[data-testid=to-end]')?.textContent,
+        edge: [...document.querySelectorAll('.edge')].map((one) => one.textContent),
+        seqs: [...document.querySelectorAll('.rows > [data-seq]')].map((one) => Number(one.dataset.seq)).filter((_, n, all) => n === 0 || n === all.length - 1),
+      };
+    });
+    throw new Error(`not at the end: ${JSON.stringify(shown)}`, { cause: error });
+  }
+}
 
 test('a hundred thousand messages come in while somebody looks, and memory stays', async (t) => {
   ana = await it.arrives('ana');

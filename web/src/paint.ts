@@ -1,5 +1,8 @@
 /**
  * Tells views that something has changed, once a frame at most: a thousand events in a burst are one rendering.
+ *
+ * Drawing takes at most half of the page's time. Where a frame takes long and events keep coming, the page would otherwise do little else than
+ * draw, and fall ever further behind.
  */
 import { batch, signal, type Signal } from '@preact/signals';
 
@@ -17,8 +20,16 @@ export class Painter {
   readonly #due = new Set<Changes>();
   #frame = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Before this no frame is asked for. */
+  #rests = 0;
+  /** Brings a turn after the frame that is being drawn. */
+  readonly #drawn = new MessageChannel();
 
   constructor() {
+    this.#drawn.port1.onmessage = ({ data }: MessageEvent<number>) => {
+      const now = performance.now();
+      this.#rests = now + (now - data);
+    };
     // A frame that was asked for does not come while the page is hidden.
     document.addEventListener('visibilitychange', () => this.#tell());
   }
@@ -27,13 +38,26 @@ export class Painter {
   soon(...changed: Changes[]): void {
     for (const one of changed) this.#due.add(one);
     if (document.hidden) this.#timer ??= setTimeout(() => this.#tell(), HIDDEN_MS);
-    else this.#frame ||= requestAnimationFrame(() => this.#tell());
+    else this.#ask();
   }
 
   /** Tells at once: a person is waiting for it. */
   now(...changed: Changes[]): void {
     for (const one of changed) this.#due.add(one);
     this.#tell();
+  }
+
+  #ask(): void {
+    if (this.#frame || this.#timer !== undefined) return;
+    const rest = this.#rests - performance.now();
+    if (rest <= 0) {
+      this.#frame = requestAnimationFrame(() => this.#tell());
+      return;
+    }
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#ask();
+    }, rest);
   }
 
   #tell(): void {
@@ -43,6 +67,7 @@ export class Painter {
     this.#timer = undefined;
     const due = [...this.#due];
     this.#due.clear();
+    this.#drawn.port2.postMessage(performance.now());
     batch(() => { for (const one of due) one.value += 1; });
   }
 }
