@@ -11,7 +11,7 @@ import { until } from './support/wait.mjs';
 import { world } from './support/world.mjs';
 
 const MANY = Number(process.env.PARLOR_LONG ?? 100_000);
-const SPEAKERS = 4;
+const SPEAKERS = 16;
 /** More rows than the page ever has: what it holds, lines and days. */
 const ROWS_MAX = 380;
 const HEAP_GROWTH_MB = 40;
