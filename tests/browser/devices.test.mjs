@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Caller } from './support/calls.mjs';
 import { ONCE_SENT } from './support/people.mjs';
-import { RECONNECT_MS, until } from './support/wait.mjs';
+import { NOTICED_MS, RECONNECT_MS, until } from './support/wait.mjs';
 import { world } from './support/world.mjs';
 
 const it = world();
@@ -58,7 +58,7 @@ test('a mention has a mark of its own in the list', async () => {
 test('without a network what is written waits, and goes out when it is back', async () => {
   ben.outage = true;
   await ben.page.context().setOffline(true);
-  await ben.at('banner').waitFor({ timeout: RECONNECT_MS });
+  await ben.at('banner').waitFor({ timeout: NOTICED_MS });
   for (const text of ['First of three', 'Second of three', 'Third of three']) await ben.say(text);
   await ben.sees('Third of three', 'pending');
   await ana.say('Meanwhile on shore');
@@ -82,7 +82,7 @@ test('who is at the end when the connection is lost is at the end when all has c
   });
   ben.outage = true;
   await ben.page.context().setOffline(true);
-  await ben.at('banner').waitFor({ timeout: RECONNECT_MS });
+  await ben.at('banner').waitFor({ timeout: NOTICED_MS });
   await caller.sayMany(room_id, 30, (n) => `Said into the silence ${n}`);
   await ben.page.context().setOffline(false);
   await ben.online(RECONNECT_MS);
@@ -98,7 +98,7 @@ test('who is at the end when the connection is lost is at the end when all has c
 test('a message can be taken back while it waits', async () => {
   ben.outage = true;
   await ben.page.context().setOffline(true);
-  await ben.at('banner').waitFor({ timeout: RECONNECT_MS });
+  await ben.at('banner').waitFor({ timeout: NOTICED_MS });
   await ben.say('On second thoughts');
   await ben.message('On second thoughts').getByTestId('discard').click();
   await ben.message('On second thoughts').waitFor({ state: 'detached' });

@@ -11,7 +11,7 @@ import { after, before, test } from 'node:test';
 import { Person, PASSWORD, launch } from './support/people.mjs';
 import { Server } from './support/server.mjs';
 import { tell } from './support/story.mjs';
-import { RECONNECT_MS } from './support/wait.mjs';
+import { NOTICED_MS } from './support/wait.mjs';
 
 const PICTURES = process.env.PARLOR_PICTURES;
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -117,7 +117,7 @@ for (const [size, { touch, ...viewport }] of Object.entries(SIZES)) {
       nora.content();
       mira.outage = true;
       await mira.page.context().setOffline(true);
-      await mira.at('banner').waitFor({ timeout: RECONNECT_MS });
+      await mira.at('banner').waitFor({ timeout: NOTICED_MS });
       await mira.say('Good. I come by at six');
       await mira.sees('Good. I come by at six', 'pending');
       await view('direct-pending');

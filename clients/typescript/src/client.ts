@@ -113,6 +113,11 @@ export class Client {
     this.#input((now) => this.#state.hurry(now));
   }
 
+  /** Asks the server for a sign of life, where it counts as connected: the network may have gone, or be another one. */
+  doubt(): void {
+    this.#input((now) => this.#state.doubt(now));
+  }
+
   /** Sends a message; a text stands for a body with that text. */
   send(room_id: RoomId, body: MessageBody | string, more: Omit<MessageSend, 'room_id' | 'body'> = {}): Sending<'message.send'> {
     return this.append('message.send', { ...more, room_id, body: typeof body === 'string' ? { text: body } : body });

@@ -27,9 +27,15 @@ export function connect({ url = location.origin, ...options }: ClientOptions & {
     now: systemNow,
     ...ports,
   });
-  addEventListener('online', () => client.hurry());
+  const back = (): void => {
+    client.hurry();
+    client.doubt();
+  };
+  addEventListener('online', back);
+  // What the browser calls offline may still reach a server on this machine: it is asked, not taken for lost.
+  addEventListener('offline', () => client.doubt());
   document.addEventListener('visibilitychange', () => {
-    if (document.visibilityState === 'visible') client.hurry();
+    if (document.visibilityState === 'visible') back();
   });
   void client.start();
   return client;

@@ -5,6 +5,9 @@ export const STEP_MS = Number(process.env.PARLOR_STEP_MS ?? 20_000);
 /** Above the longest wait of the client between two attempts. */
 export const RECONNECT_MS = 45_000;
 
+/** Above the time for an answer after the browser has told that the network is gone, and below that of a silence. */
+export const NOTICED_MS = 15_000;
+
 /** Waits for something at most so long. */
 export function within(promise, ms, what) {
   let timer;

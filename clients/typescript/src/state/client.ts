@@ -105,6 +105,7 @@ export class ClientState {
   start(now: number): void { this.#connection.start(); this.#after(now); }
   stop(now: number): void { this.#connection.stop(); this.#after(now); }
   hurry(now: number): void { this.#connection.hurry(); this.#after(now); }
+  doubt(now: number): void { this.#connection.doubt(now); this.#after(now); }
 
   /** Takes an entry, which the storage has already. Returns whether there was room for it. */
   append(now: number, entry: Entry): boolean {

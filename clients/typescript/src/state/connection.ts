@@ -154,6 +154,11 @@ export class Connection {
     if (this.#phase.name === 'waiting') this.#authorize();
   }
 
+  /** Something may have happened to the network: a dead link is found out now, not at the end of a silence. */
+  doubt(now: number): void {
+    if (this.#phase.name === 'online' && !this.#phase.pinged) this.#ping(now, this.#phase);
+  }
+
   stop(): void {
     this.#stop({ why: 'stopped' });
   }
@@ -290,14 +295,15 @@ export class Connection {
       this.#ask('expiring');
     }
     if (this.#silence(phase) > now) return;
-    if (phase.pinged) {
-      this.lost(now, 'the server is silent');
-    } else {
-      // Neither were there timers while the machine slept: the time for the answer begins now.
-      phase.heard = now - phase.heartbeat_ms;
-      phase.pinged = true;
-      this.#do({ do: 'ping' });
-    }
+    if (phase.pinged) this.lost(now, 'the server is silent');
+    else this.#ping(now, phase);
+  }
+
+  /** Asks for a sign of life. The time for it begins now: where the machine slept, there were no timers before. */
+  #ping(now: number, phase: Online): void {
+    phase.heard = now - phase.heartbeat_ms;
+    phase.pinged = true;
+    this.#do({ do: 'ping' });
   }
 
   /**

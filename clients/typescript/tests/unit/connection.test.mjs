@@ -143,6 +143,23 @@ test('a silent server is asked, and given up when it does not answer', () => {
   assert.deepEqual(dos(connection), ['drop', 'down', 'waiting']);
 });
 
+test('a server in doubt is asked at once, once, and has its time for the answer', () => {
+  const connection = online();
+  connection.doubt(3_000);
+  connection.doubt(3_500);
+  assert.deepEqual(dos(connection), ['ping']);
+  connection.heard(3_600);
+  assert.equal(connection.deadline(), 28_600);
+  connection.doubt(4_000);
+  assert.deepEqual(dos(connection), ['ping']);
+  connection.tick(13_999);
+  assert.deepEqual(dos(connection), []);
+  connection.tick(14_000);
+  assert.deepEqual(dos(connection), ['drop', 'down', 'waiting']);
+  connection.doubt(14_000);
+  assert.deepEqual(dos(connection), []);
+});
+
 test('goaway is followed at its moment, with no wait', () => {
   const connection = online();
   connection.goaway(100, 1_500);
