@@ -356,6 +356,10 @@ fn java(folder: &Path, lib: &Path, count: usize) -> Vec<String> {
         "-Dcassandra.skip_wait_for_gossip_to_settle=0".to_owned(),
         format!("-Dcassandra.ring_delay_ms={ring_delay}"),
     ];
+    if cfg!(debug_assertions) {
+        // A test is over before the second compiler's work pays for itself, and it would have taken half of the machine until then. A bench has it.
+        words.extend(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"].map(str::to_owned));
+    }
     let mut open = |option: &str, packages: &[&str]| {
         for package in packages {
             words.extend([option.to_owned(), format!("{package}=ALL-UNNAMED")]);
