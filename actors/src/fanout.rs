@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //! - FO-1: a room is told of interest before any of its sessions asks it anything, so that no event falls between.
-//! - FO-2: for events nothing is allocated, and no lock is held, per receiver; the bytes of a batch are copied once for all of the thread. Only the sessions of who sent it
+//! - FO-2: for events nothing is allocated, and no lock is held, per receiver; the bytes of a batch are copied at most once for all of the thread. Only the sessions of who sent it
 //!   each have a frame made for them.
 
 mod places;
@@ -252,7 +252,8 @@ impl Fanout {
             // Said before, and lost in a full mailbox.
             return self.rooms.withdraw(batch.room, self.id);
         };
-        let (mut delivered, mut copies) = (0, Copies::default());
+        let mut delivered = 0;
+        let mut copies = places::are_worth_copies(&entry.places).then(Copies::default);
         let mut all = places::together(&entry.places);
         let mut next = all.next();
         next.into_iter().for_each(places::fetch_all);
@@ -264,7 +265,7 @@ impl Fanout {
                 place.line.outlet.look_at_socket();
             }
             for place in together {
-                delivered += place.deliver(batch, &mut copies, &*self.ports.wire);
+                delivered += place.deliver(batch, copies.as_mut(), &*self.ports.wire);
             }
         }
         self.metrics.deliveries.inc_by(delivered);

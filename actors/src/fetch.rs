@@ -26,6 +26,15 @@ pub fn fetch_from<T>(first: &T, bytes: usize) {
     }
 }
 
+/// Asks for bytes, as far as the processor does not ask for more by itself.
+pub fn fetch_bytes(bytes: &[u8]) {
+    /// It asks for what follows many.
+    const LINES: usize = 8;
+    for line in bytes.chunks(LINE_BYTES).take(LINES) {
+        fetch(&line[0]);
+    }
+}
+
 /// Asks for the begin of a text.
 pub fn fetch_text(text: &str) {
     if let Some(first) = text.as_bytes().first() {

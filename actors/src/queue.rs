@@ -9,15 +9,10 @@
 
 use std::collections::VecDeque;
 
-use crate::{
-    fetch::{LINE_BYTES, fetch},
-    piece::Piece,
-};
+use crate::{fetch::fetch_bytes, piece::Piece};
 
 /// Pieces in a block: more than a lane of events mostly has.
 const BLOCK: usize = 512;
-/// Lines of the cache asked for of a piece; the processor itself asks for what follows many.
-const FETCHED_LINES: usize = 8;
 
 /// The queue. One of at most one piece needs no memory of its own. What each event needs stands first.
 #[derive(Debug, Default)]
@@ -129,9 +124,7 @@ impl Queue {
             .head
             .as_ref()
             .map_or(&[][..], |piece| &piece[self.gone..]);
-        for line in rest.chunks(LINE_BYTES).take(FETCHED_LINES) {
-            fetch(&line[0]);
-        }
+        fetch_bytes(rest);
     }
 
     /// Returns the bytes that have not left.

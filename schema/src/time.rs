@@ -2,7 +2,7 @@
 //!
 //! Owns formatting and parsing. Deliberately absent: reading a clock (`port::clock`).
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{borrow::Cow, cell::Cell, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -19,6 +19,12 @@ pub struct TimeError;
 
 /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999Z: what RFC 3339 can write.
 const MILLIS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
+
+thread_local! {
+    /// The second that was written last, and its text: what is written together is mostly of one second.
+    static LAST: Cell<(i64, [u8; Timestamp::TEXT_BYTES])> =
+        const { Cell::new((0, *b"1970-01-01T00:00:00.000Z")) };
+}
 
 impl Timestamp {
     /// Bytes of the text.
@@ -71,21 +77,32 @@ impl Timestamp {
     /// # Panics
     /// Never: the range is checked when the value is made.
     pub fn encode(self, buffer: &mut [u8; Self::TEXT_BYTES]) -> &str {
+        let (second, mut text) = LAST.get();
+        if second != self.seconds() {
+            text = self.encode_second();
+            LAST.set((self.seconds(), text));
+        }
+        let millis = u16::try_from(self.0.rem_euclid(1000)).expect("below 1000");
+        digits(&mut text[20..23], millis);
+        *buffer = text;
+        std::str::from_utf8(buffer).expect("digits and marks")
+    }
+
+    /// Writes the text of its second.
+    fn encode_second(self) -> [u8; Self::TEXT_BYTES] {
+        let mut buffer = *b"0000-00-00T00:00:00.000Z";
         let t = OffsetDateTime::from_unix_timestamp(self.seconds())
             .expect("the range is checked when the value is made");
         // Each asked for alone is worked out alone.
         let ((year, month, day), (hour, minute, second)) = (t.to_calendar_date(), t.to_hms());
         let year = u16::try_from(year).expect("years are 1 to 9999");
-        let millis = u16::try_from(self.0.rem_euclid(1000)).expect("below 1000");
-        buffer.copy_from_slice(b"0000-00-00T00:00:00.000Z");
         digits(&mut buffer[..4], year);
         digits(&mut buffer[5..7], u8::from(month).into());
         digits(&mut buffer[8..10], day.into());
         digits(&mut buffer[11..13], hour.into());
         digits(&mut buffer[14..16], minute.into());
         digits(&mut buffer[17..19], second.into());
-        digits(&mut buffer[20..23], millis);
-        std::str::from_utf8(buffer).expect("digits and marks")
+        buffer
     }
 }
 
@@ -164,6 +181,27 @@ mod tests {
             Timestamp::from_millis(1_700_000_000_050).to_string(),
             "2023-11-14T22:13:20.050Z"
         );
+    }
+
+    #[test]
+    fn times_in_any_order_are_read_as_what_was_written() {
+        for second in [
+            0,
+            1,
+            1,
+            0,
+            -1,
+            1_700_000_000,
+            59,
+            60,
+            -62_135_596_800,
+            253_402_300_799,
+        ] {
+            for millis in [999, 0, 7] {
+                let time = Timestamp::from_millis(second * 1000 + millis);
+                assert_eq!(time.to_string().parse(), Ok(time), "{time}");
+            }
+        }
     }
 
     #[test]

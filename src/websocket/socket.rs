@@ -141,12 +141,9 @@ impl Socket {
         fetch_from(&self.dirty, 2 * LINE_BYTES);
     }
 
-    /// Asks for what that leads to, and reads the part that has no other way.
+    /// Asks for what that leads to.
     pub(super) fn fetch_behind(&self) {
         self.line.outlet.fetch();
-        if let Some(stream) = &*self.stream.borrow() {
-            stream.look_at_socket();
-        }
     }
 
     /// Writes what is in the lanes, as far as the stream takes it; answers how many bytes that was.

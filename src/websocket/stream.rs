@@ -1,7 +1,6 @@
 //! The bytes under a connection: TCP, or TLS over it.
 
 use std::{
-    hint::black_box,
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll},
@@ -9,7 +8,8 @@ use std::{
 
 use actix_rt::net::TcpStream;
 use actix_tls::accept::rustls_0_23::TlsStream;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use rustix::net::{SendFlags, send};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What a connection runs over.
 pub enum Stream {
@@ -32,13 +32,6 @@ impl From<TlsStream<TcpStream>> for Stream {
 }
 
 impl Stream {
-    /// Reads what a write begins with: what the runtime knows of the socket, on which nothing is done.
-    pub(super) fn look_at_socket(&self) {
-        if let Self::Plain(stream) = self {
-            let _ = black_box(stream.try_io(Interest::WRITABLE, || Ok(())));
-        }
-    }
-
     /// Waits until there may be something to read, and takes nothing.
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
@@ -60,14 +53,19 @@ impl Stream {
         }
     }
 
-    /// Writes what it takes of `bytes`.
+    /// Writes what it takes of `bytes`. The system is asked first: what the runtime knows of the socket lies elsewhere, in no cache, and nearly every
+    /// socket has room.
     pub(super) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Plain(stream) => match send(&*stream, bytes, SendFlags::NOSIGNAL) {
+                Ok(written) => Poll::Ready(Ok(written)),
+                // It is full, or gone: the runtime finds out which, and waits where there is something to wait for.
+                Err(_) => Pin::new(stream).poll_write(cx, bytes),
+            },
             Self::Tls(stream) => Pin::new(&mut ***stream).poll_write(cx, bytes),
         }
     }

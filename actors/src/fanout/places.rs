@@ -7,6 +7,7 @@ use parlor_schema::RoomId;
 use crate::{
     fetch::fetch,
     line::{Line, Person},
+    piece::Piece,
     ports::{Coding, Wire},
     room::packet::{Batch, Evicts, Packet},
     subscription::{Offer, Phase, Subscription},
@@ -24,6 +25,11 @@ pub(super) struct Place {
     pub(super) line: Rc<Line>,
 }
 
+/// Tells whether so many places have frames of their own made for them: for fewer, that costs more than it spares ([`Piece::Own`]).
+pub(super) const fn are_worth_copies(places: &[Place]) -> bool {
+    places.len() > TOGETHER
+}
+
 /// Parts the places of a room into those that are served together.
 pub(super) fn together(places: &[Place]) -> impl Iterator<Item = &[Place]> {
     places.chunks(TOGETHER)
@@ -38,8 +44,13 @@ pub(super) fn fetch_all(places: &[Place]) {
 }
 
 impl Place {
-    /// Gives the session a batch; answers how many events were pushed.
-    pub(super) fn deliver(&self, batch: &Batch, copies: &mut Copies, wire: &dyn Wire) -> u64 {
+    /// Gives the session a batch, of `copies` where there are such; answers how many events were pushed.
+    pub(super) fn deliver(
+        &self,
+        batch: &Batch,
+        copies: Option<&mut Copies>,
+        wire: &dyn Wire,
+    ) -> u64 {
         let Self { subscription, line } = self;
         let person = line.person.borrow();
         let Some(person) = person.as_ref() else {
@@ -50,8 +61,15 @@ impl Place {
             && line.outlet.has_room()
             && let Some(frames) = batch.whole(&person.user, person.marks, line.coding, wire)
         {
-            let copy = copies[line.coding as usize].get_or_insert_with(|| Rc::from(&frames[..]));
-            line.outlet.push(copy.clone());
+            line.outlet.push(match copies {
+                None => Piece::from(frames.clone()),
+                Some(copies) => {
+                    let copy = &mut copies[line.coding as usize];
+                    copy.get_or_insert_with(|| Rc::from(&frames[..]))
+                        .clone()
+                        .into()
+                }
+            });
             subscription.pushed_to(first, last);
             return batch.packets.len() as u64;
         }

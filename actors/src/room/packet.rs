@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
     coded::Coded,
-    fetch::{fetch, fetch_text},
+    fetch::{fetch, fetch_bytes},
     ports::{Coding, Packed, Wire},
     scratch,
 };
@@ -118,14 +118,12 @@ impl Packet {
     /// Asks for what its end takes, once the packet is there.
     pub(super) fn fetch_parts(&self) {
         fetch(&*self.event);
-        if let Some(first) = self.public.plain().first() {
-            fetch(first);
-        }
+        fetch_bytes(self.public.plain());
     }
 
     /// Asks for the last of it, once its parts are there.
     pub(super) fn fetch_content(&self) {
-        fetch_text(&self.event.content);
+        fetch_bytes(self.event.content.as_bytes());
     }
 }
 
