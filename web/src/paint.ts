@@ -7,6 +7,8 @@
 import { batch, signal, type Signal } from '@preact/signals';
 
 const HIDDEN_MS = 250;
+/** The longest rest: a page that was frozen while it drew has not been drawing since. */
+const REST_MAX_MS = 250;
 
 /**
  * Counts changes of something that is not a signal itself: reading it is how a view depends on it. A view that shows such a thing reads the
@@ -28,7 +30,7 @@ export class Painter {
   constructor() {
     this.#drawn.port1.onmessage = ({ data }: MessageEvent<number>) => {
       const now = performance.now();
-      this.#rests = now + (now - data);
+      this.#rests = now + Math.min(now - data, REST_MAX_MS);
     };
     // A frame that was asked for does not come while the page is hidden.
     document.addEventListener('visibilitychange', () => this.#tell());

@@ -25,7 +25,7 @@ pub(super) struct Place {
     pub(super) line: Rc<Line>,
 }
 
-/// Tells whether so many places have frames of their own made for them: for fewer, that costs more than it spares ([`Piece::Own`]).
+/// Tells whether so many places have frames of their own made for them: for fewer, there is little that a copy spares ([`Piece::Own`]).
 pub(super) const fn are_worth_copies(places: &[Place]) -> bool {
     places.len() > TOGETHER
 }
