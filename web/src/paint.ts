@@ -8,7 +8,7 @@ import { batch, signal, type Signal } from '@preact/signals';
 
 const HIDDEN_MS = 250;
 /** The longest rest: a page that was frozen while it drew has not been drawing since. */
-const REST_MAX_MS = 250;
+const REST_MAX_MS = 2_000;
 
 /**
  * Counts changes of something that is not a signal itself: reading it is how a view depends on it. A view that shows such a thing reads the
